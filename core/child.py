@@ -1,0 +1,207 @@
+"""One job in one fresh process: a specification goes in, a record comes out.
+
+The parent writes `{"job": "module:function", "arguments": {...}}`, starts `python -m slimner.core.child`, and sleeps
+until the process ends. The child calls the function with the arguments and writes what it returns, whole or not at all.
+Whatever goes wrong becomes a ChildError that says how: raised, crashed, killed, timed-out or no-record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import ChildError, SlimnerError
+from .store import write_bytes
+
+T = TypeVar("T")
+RECORD = "record.json"
+ERROR = "error.json"
+STDERR_TAIL_LINES = 12
+
+
+class Specification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child is to do."""
+
+    job: str
+    arguments: dict[str, Any]
+
+
+class RaisedError(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child writes when its job raised."""
+
+    type: str
+    message: str
+    remedy: str = ""
+
+
+class Child:
+    """A started job; `result` waits for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: tempfile.TemporaryDirectory[str]) -> None:
+        self.process = process
+        self._directory = directory
+        self._path = Path(directory.name)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self.process.pid
+
+    def result(self, kind: type[T], timeout_s: float) -> T:
+        """The record, after a blocking wait of at most `timeout_s` seconds; ChildError if there is none."""
+        try:
+            if not _wait(self.process, timeout_s):
+                self.kill()
+                raise ChildError(
+                    f"still running after {timeout_s:g} s and was stopped",
+                    "timed-out",
+                    self._stderr(),
+                    "raise --timeout if it only needs longer",
+                )
+            return self._read(kind)
+        finally:
+            self.close()
+
+    def _read(self, kind: type[T]) -> T:
+        code = self.process.returncode
+        record, error = self._path / RECORD, self._path / ERROR
+        if code < 0:
+            raise ChildError(
+                _describe_signal(-code), "killed" if code == -signal.SIGKILL else "crashed", self._stderr()
+            )
+        if error.exists():
+            raised = msgspec.json.decode(error.read_bytes(), type=RaisedError)
+            message = raised.message if raised.type == "SlimnerError" else f"{raised.type}: {raised.message}"
+            raise ChildError(message, "raised", self._stderr(), raised.remedy)
+        if not record.exists():
+            raise ChildError(f"ended with exit code {code} and wrote no record", "no-record", self._stderr())
+        return msgspec.json.decode(record.read_bytes(), type=kind)
+
+    def kill(self) -> None:
+        """End the child and everything it started."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def close(self) -> None:
+        """End the child if it still runs, and remove its files."""
+        self.kill()
+        self._directory.cleanup()
+
+    def _stderr(self) -> str:
+        with contextlib.suppress(OSError):
+            text = (self._path / "stderr").read_text(encoding="utf-8", errors="replace")
+            return "\n".join(text.strip().splitlines()[-STDERR_TAIL_LINES:])
+        return ""
+
+
+def start(job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None) -> Child:
+    """Start `job` ("module:function") in a fresh interpreter of its own session."""
+    directory = tempfile.TemporaryDirectory(prefix="slimner-")
+    path = Path(directory.name)
+    (path / "specification.json").write_bytes(msgspec.json.encode(Specification(job=job, arguments=arguments)))
+    with (path / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slimner.core.child", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            env={**os.environ, **(environment or {}), "SLIMNER_PARENT": str(os.getpid())},
+            start_new_session=True,
+        )
+    return Child(process, directory)
+
+
+@contextlib.contextmanager
+def started(job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None) -> Iterator[Child]:
+    """A started job that is ended when the block is left, however it is left."""
+    child = start(job, arguments, environment)
+    try:
+        yield child
+    finally:
+        child.close()
+
+
+def run(
+    job: str, arguments: dict[str, Any], kind: type[T], *, timeout_s: float, environment: dict[str, str] | None = None
+) -> T:
+    """Run one job to its end and return its record; ChildError if it failed."""
+    with started(job, arguments, environment) as child:
+        return child.result(kind, timeout_s)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Sleep in the kernel until the process ends; False if it did not within the time."""
+    if not hasattr(os, "pidfd_open"):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout_s)
+        return process.poll() is not None
+    handle = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        ended = bool(poll.poll(int(timeout_s * 1000)))
+    finally:
+        os.close(handle)
+    if ended:
+        process.wait()
+    return ended
+
+
+def _describe_signal(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if number == signal.SIGKILL:
+        return f"killed by {name}: by hand, or by the kernel because memory ran out (dmesg tells)"
+    return f"crashed with {name}"
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when its parent is gone, so that nothing is left running."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != int(os.environ.get("SLIMNER_PARENT", os.getppid())):
+        sys.exit(1)
+
+
+def main(path: Path) -> None:
+    """The child's side."""
+    _die_with_parent()
+    specification = msgspec.json.decode((path / "specification.json").read_bytes(), type=Specification)
+    module, _, name = specification.job.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        write_bytes(path / RECORD, msgspec.json.encode(function(**specification.arguments)))
+    except SlimnerError as error:
+        _write_error(path, RaisedError(type="SlimnerError", message=error.message, remedy=error.remedy))
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        _write_error(path, RaisedError(type=type(error).__name__, message=str(error)))
+
+
+def _write_error(path: Path, error: RaisedError) -> None:
+    write_bytes(path / ERROR, msgspec.json.encode(error))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

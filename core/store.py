@@ -1,0 +1,124 @@
+"""Files that are either whole or absent, and the format of `results.json`.
+
+History of the results format:
+
+1 (0.1.0)  first: machine, checkpoint, corpus, workload, settings, builds, evaluations, measurements, failures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import UserError
+from .records import Results
+
+RESULTS_SCHEMA = 1
+
+T = TypeVar("T")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary neighbour, flushed to disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any, *, indent: int = 1) -> None:
+    """Write a record or plain data as JSON, whole or not at all; raw samples stay on one line each list."""
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=indent) + b"\n")
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a record back; UserError names the file and the place in it that does not fit."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{path}: {error}", "the file is damaged or of another version of slimner") from None
+
+
+def read_results(path: Path) -> Results:
+    """Read `results.json`; a file of a newer schema is refused with that reason."""
+
+    class Version(msgspec.Struct):
+        schema: int
+
+    schema = read_json(path, Version).schema
+    if schema != RESULTS_SCHEMA:
+        raise UserError(
+            f"{path}: results schema {schema}, this slimner reads {RESULTS_SCHEMA}", "use the slimner that wrote it"
+        )
+    return read_json(path, Results)
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(value: Any) -> str:
+    """Hexadecimal SHA-256 of plain data or a record, by its JSON with sorted keys."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
+@contextlib.contextmanager
+def directory_in_place(target: Path) -> Iterator[Path]:
+    """A temporary directory that becomes `target` when the block ends well, and is removed when it does not.
+
+    If somebody else finished the same target meanwhile, theirs stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):
+        owner = left.name.removeprefix(f".{target.name}.").partition(".")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)  # whoever made it was killed
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
