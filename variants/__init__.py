@@ -1,0 +1,20 @@
+"""Checkpoints, variants and artifacts; `open_predictor` is the only loading door. Importing this imports no torch."""
+
+from .artifacts import Manifest, read_manifest, verify
+from .checkpoints import Checkpoint, resolve_checkpoint
+from .predictor import Entity, Predictor, open_predictor
+from .variant import VARIANTS, Model, Variant
+
+__all__ = [
+    "VARIANTS",
+    "Checkpoint",
+    "Entity",
+    "Manifest",
+    "Model",
+    "Predictor",
+    "Variant",
+    "open_predictor",
+    "read_manifest",
+    "resolve_checkpoint",
+    "verify",
+]

@@ -1,0 +1,112 @@
+"""Artifacts: a directory with the model's files, the tokenizer and a manifest that is written last.
+
+No manifest, no artifact. The manifest carries the SHA-256 and size of every file, so a changed or truncated file is
+found before anything of it is read. Nothing in an artifact is pickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..core.errors import ArtifactError
+from ..core.records import CheckpointFacts, Parity, Record
+from ..core.store import sha256_file, sha256_of
+from .labels import Labels
+
+MANIFEST = "manifest.json"
+MANIFEST_SCHEMA = 1
+
+
+class File(Record, frozen=True, kw_only=True):
+    """One file of an artifact."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """What an artifact is. `key` names its content: checkpoint, variant, tools and instruction set."""
+
+    schema: int
+    key: str
+    variant: str
+    checkpoint: CheckpointFacts
+    labels: Labels
+    window: int
+    instructions: str
+    tools: dict[str, str]
+    parity: Parity
+    build_s: float
+    build_peak_bytes: int | None
+    files: dict[str, File]
+
+    @property
+    def name(self) -> str:
+        """Short name of the artifact, variant and content."""
+        return artifact_name(self.variant, self.key)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of everything that has to be deployed, without the manifest."""
+        return sum(file.size_bytes for file in self.files.values())
+
+
+def artifact_name(variant: str, key: str) -> str:
+    """Directory name of an artifact in the cache."""
+    return f"{variant}-{key[:12]}"
+
+
+def artifact_key(checkpoint_sha256: str, variant: str, instructions: str, tools: dict[str, str]) -> str:
+    """Identity of an artifact: the same key means a second build would give the same thing."""
+    return sha256_of([MANIFEST_SCHEMA, checkpoint_sha256, variant, instructions, tools])
+
+
+def describe_files(directory: Path) -> dict[str, File]:
+    """Hash and size of every file below a directory, but the manifest."""
+    return {
+        str(path.relative_to(directory)): File(sha256=sha256_file(path), size_bytes=path.stat().st_size)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of an artifact; ArtifactError if the directory is none, or has a file missing or of a wrong size."""
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise ArtifactError(
+            f"no artifact at {directory}", "build one: slimner build CHECKPOINT --variant NAME --out DIR"
+        )
+    if not path.is_file():
+        raise ArtifactError(
+            f"{directory} has no {MANIFEST}, so it is not a finished artifact",
+            "build one: slimner build CHECKPOINT --variant NAME --out DIR",
+        )
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ArtifactError(f"{path}: {error}", "build the artifact again") from None
+    if manifest.schema != MANIFEST_SCHEMA:
+        raise ArtifactError(f"{path}: schema {manifest.schema}, this slimner reads {MANIFEST_SCHEMA}", "build it again")
+    for name, file in manifest.files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ArtifactError(f"{path} names a file outside the artifact: {name}", "build the artifact again")
+        target = directory / name
+        if not target.is_file():
+            raise ArtifactError(f"{directory} lacks {name}", "build the artifact again")
+        if target.stat().st_size != file.size_bytes:
+            raise ArtifactError(
+                f"{target} has {target.stat().st_size:,} bytes, not {file.size_bytes:,}", "build the artifact again"
+            )
+    return manifest
+
+
+def verify(directory: Path) -> Manifest:
+    """The manifest, after every file's content was checked against its hash; ArtifactError names the changed file."""
+    manifest = read_manifest(directory)
+    for name, file in manifest.files.items():
+        if sha256_file(directory / name) != file.sha256:
+            raise ArtifactError(f"{directory / name} was changed after it was built", "build the artifact again")
+    return manifest

@@ -1,0 +1,165 @@
+"""Building an artifact: in a child, cached by content, whole or absent, and compared with the checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from .. import zoo
+from ..core import child
+from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
+from ..core.machine import WIDE_DOT_PRODUCTS, describe, versions
+from ..core.memory import peak_bytes
+from ..core.records import CheckpointFacts, Parity
+from ..core.store import directory_in_place, write_json
+from .artifacts import (
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    Manifest,
+    artifact_key,
+    artifact_name,
+    describe_files,
+    read_manifest,
+    verify,
+)
+from .checkpoints import Checkpoint, resolve_checkpoint
+from .variant import VARIANTS, BuildContext, Variant
+
+FP32_TOLERANCE = 1e-4
+PARITY_TEXTS = 24
+
+
+def cache_directory() -> Path:
+    """Where artifacts are kept: `$SLIMNER_CACHE`, or `.slimner` in the working directory."""
+    return Path(os.environ.get("SLIMNER_CACHE") or ".slimner")
+
+
+def facts(checkpoint: Checkpoint) -> CheckpointFacts:
+    """What a record says of a checkpoint."""
+    return CheckpointFacts(
+        name=checkpoint.name,
+        architecture=checkpoint.architecture,
+        parameters=checkpoint.parameters,
+        sha256=checkpoint.sha256,
+        labels=checkpoint.labels.tags,
+    )
+
+
+def key_of(checkpoint: Checkpoint, variant: Variant) -> str:
+    """Identity of the artifact that building this variant here and now gives."""
+    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, versions(tuple(variant.versions_of)))
+
+
+def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: float) -> tuple[Path, bool]:
+    """Directory of the artifact, and whether it was there already.
+
+    A cached artifact that was changed since is built again. Raises MissingDependencyError, or ChildError when the
+    build failed; nothing half-built is left in either case.
+    """
+    key = key_of(checkpoint, variant)
+    target = cache / "artifacts" / artifact_name(variant.name, key)
+    if target.exists():
+        try:
+            verify(target)
+            return target, True
+        except ArtifactError:
+            shutil.rmtree(target)
+    if missing := variant.missing(building=True):
+        raise MissingDependencyError(
+            f"building '{variant.name}' needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+        )
+    with directory_in_place(target) as directory:
+        child.run(
+            "slimner.variants.building:build_in_child",
+            {
+                "checkpoint": checkpoint.name
+                if checkpoint.path == zoo.checkpoint().resolve()
+                else str(checkpoint.path),
+                "variant": variant.name,
+                "directory": str(directory),
+                "key": key,
+            },
+            Manifest,
+            timeout_s=timeout_s,
+        )
+    return target, False
+
+
+def place(artifact: Path, out: Path) -> None:
+    """Copy a cached artifact to a directory of the user's, whole or not at all; ArtifactError if one is there."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
+    if out.exists():
+        out.rmdir()
+    with directory_in_place(out) as directory:
+        shutil.copytree(artifact, directory, dirs_exist_ok=True)
+
+
+def build_in_child(checkpoint: str, variant: str, directory: str, key: str) -> Manifest:
+    """The child's job: build, compare with the checkpoint, and write the manifest last."""
+    started = time.perf_counter()
+    source, chosen, target = resolve_checkpoint(checkpoint), VARIANTS.get(variant), Path(directory)
+    machine = describe()
+    wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
+    chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))
+    shutil.copyfile(source.tokenizer, target / "tokenizer.json")
+    parity = _parity(source, chosen, target)
+    if chosen.precision == "fp32" and not parity.max_abs_logit_difference <= FP32_TOLERANCE:
+        raise SlimnerError(
+            f"logits differ from the checkpoint's by {parity.max_abs_logit_difference:.2g}, "
+            f"more than {FP32_TOLERANCE:g} for fp32",
+            "the export is wrong for this architecture; leave this variant out with --variants",
+        )
+    manifest = Manifest(
+        schema=MANIFEST_SCHEMA,
+        key=key,
+        variant=variant,
+        checkpoint=facts(source),
+        labels=source.labels,
+        window=source.window,
+        instructions=machine.instructions,
+        tools=versions(tuple(chosen.versions_of)),
+        parity=parity,
+        build_s=round(time.perf_counter() - started, 3),
+        build_peak_bytes=peak_bytes(),
+        files=describe_files(target),
+    )
+    write_json(target / MANIFEST, manifest)
+    return read_manifest(target)
+
+
+def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> Parity:
+    """Logits of the artifact against the checkpoint's own, over real texts and random ids of many lengths."""
+    from .torch_model import as_model, load_reference
+
+    reference: Callable[[np.ndarray], np.ndarray] = as_model(load_reference(checkpoint.path))
+    model = variant.load(directory, 1)
+    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    texts = zoo.workload().read_text(encoding="utf-8").splitlines()[:PARITY_TEXTS]
+    windows = [np.asarray(tokenizer.encode(text).ids[: checkpoint.window], dtype=np.int64) for text in texts]
+    draw = np.random.default_rng(0)
+    for length in (3, 17, checkpoint.window // 2, checkpoint.window):
+        windows.append(draw.integers(0, tokenizer.get_vocab_size(), length))
+    worst, total, same, tokens = 0.0, 0.0, 0, 0
+    for window in windows:
+        expected, got = reference(window), model(window)
+        difference = np.abs(expected - got)
+        worst = max(worst, float(difference.max()))
+        total += float(difference.mean()) * len(window)
+        same += int((expected.argmax(1) == got.argmax(1)).sum())
+        tokens += len(window)
+    return Parity(
+        texts=len(windows),
+        tokens=tokens,
+        max_abs_logit_difference=worst,
+        mean_abs_logit_difference=total / tokens,
+        tag_agreement=same / tokens,
+    )

@@ -1,0 +1,32 @@
+"""`onnx-fp32`: the checkpoint's graph in onnxruntime, nothing rounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import onnx_model
+from .variant import BuildContext, Model, Variant
+
+
+class OnnxFp32(Variant):
+    """The optimized FP32 graph in onnxruntime."""
+
+    name = "onnx-fp32"
+    backend = "onnxruntime"
+    precision = "fp32"
+    summary = "exported with Optimum, optimized, run by onnxruntime"
+    run_needs = ("onnxruntime",)
+    build_needs = ("torch", "transformers", "optimum", "onnx")
+    complexity = 1
+
+    def build(self, context: BuildContext) -> None:
+        exported = context.directory / "exported.onnx"
+        onnx_model.export(context.checkpoint, exported)
+        onnx_model.optimize(exported, context.directory)
+        exported.unlink()
+
+    def load(self, directory: Path, threads: int) -> Model:
+        return onnx_model.load(directory, threads)
+
+
+VARIANT = OnnxFp32()

@@ -1,0 +1,49 @@
+"""`onnx-int8`: the graph with INT8 weights by channel, activations quantized as they come, in onnxruntime."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from . import onnx_model
+from .variant import BuildContext, Model, Variant
+
+# Depthwise convolutions (ConvBERT) only get slower; matrix products and embedding look-ups hold the weights.
+OPERATORS = ["MatMul", "Gather"]
+
+
+class OnnxInt8(Variant):
+    """The dynamically quantized graph in onnxruntime."""
+
+    name = "onnx-int8"
+    backend = "onnxruntime"
+    precision = "int8"
+    summary = "onnx-fp32 with INT8 weights by channel, for the instruction set at hand"
+    run_needs = ("onnxruntime",)
+    build_needs = ("torch", "transformers", "optimum", "onnx")
+    complexity = 2
+
+    def build(self, context: BuildContext) -> None:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        logging.getLogger().setLevel(logging.ERROR)  # it advises a preprocessing step that changes nothing here
+        exported, quantized = context.directory / "exported.onnx", context.directory / "quantized.onnx"
+        onnx_model.export(context.checkpoint, exported)
+        quantize_dynamic(
+            exported,
+            quantized,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # Without wide dot products U8S8 saturates in 16 bits; seven-bit weights cannot.
+            reduce_range=not context.wide_dot_products,
+            op_types_to_quantize=OPERATORS,
+        )
+        exported.unlink()
+        onnx_model.optimize(quantized, context.directory)
+        quantized.unlink()
+
+    def load(self, directory: Path, threads: int) -> Model:
+        return onnx_model.load(directory, threads)
+
+
+VARIANT = OnnxInt8()

@@ -1,0 +1,82 @@
+"""ONNX graphs of a checkpoint: exported once, optimized once, and run from weights that stay in the page cache."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoints import Checkpoint
+from .torch_model import load_reference
+from .variant import Model
+
+GRAPH = "model.onnx"
+DATA = "model.onnx.data"
+
+# Smaller tensors stay inside the graph, where shape inference may need their values.
+EXTERNAL_FROM_BYTES = 1024
+
+
+def export(checkpoint: Checkpoint, target: Path) -> None:
+    """Write the checkpoint's FP32 graph, with free batch and sequence axes, to the file `target`."""
+    from optimum.exporters.onnx import onnx_export_from_model
+
+    logging.getLogger("optimum").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(dir=target.parent) as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        onnx_export_from_model(
+            load_reference(checkpoint.path),
+            output=directory,
+            task="token-classification",
+            opset=18,
+            do_validation=False,  # slimner compares logits itself, on real token ids
+        )
+        (Path(directory) / GRAPH).rename(target)
+
+
+def optimize(graph: Path, directory: Path) -> None:
+    """Write the graph as onnxruntime optimizes it, weights beside it, so that loading neither optimizes nor copies.
+
+    The level stops short of layouts that hold for one processor model only.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(directory / GRAPH)
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", str(EXTERNAL_FROM_BYTES)
+    )
+    onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def load(directory: Path, threads: int) -> Model:
+    """The model of an optimized graph."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # done when it was built
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session: Any = onnxruntime.InferenceSession(str(directory / GRAPH), options, providers=["CPUExecutionProvider"])
+    takes = {given.name for given in session.get_inputs()}
+    output = session.get_outputs()[0].name
+
+    def run(ids: np.ndarray) -> np.ndarray:
+        tokens = ids[None, :]
+        feed = {"input_ids": tokens}
+        if "attention_mask" in takes:
+            feed["attention_mask"] = np.ones_like(tokens)
+        if "token_type_ids" in takes:
+            feed["token_type_ids"] = np.zeros_like(tokens)
+        logits: np.ndarray = session.run([output], feed)[0][0]
+        return logits
+
+    return run

@@ -1,0 +1,174 @@
+"""Text in, entities out: one predictor for every variant.
+
+A text is cut into windows of the model's length that overlap, and each window goes through the model by itself: no
+padding, no batch. So what a text yields never depends on its neighbours, which padding through convolutions and
+activation ranges shared by a batch (dynamic INT8) would otherwise make it do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from ..core.errors import ArtifactError, MissingDependencyError
+from .artifacts import Manifest, read_manifest
+from .labels import Labels, log_softmax, spans
+from .variant import VARIANTS, Model
+
+# Tokens two neighbouring windows share, at most: context for a name at the cut.
+OVERLAP = 64
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """A name found in a text: `text[start:end]` in code points, its type, and the mean probability of its tags."""
+
+    start: int
+    end: int
+    type: str
+    text: str
+    score: float
+
+
+class Tagging(msgspec.Struct, frozen=True, kw_only=True):
+    """Tags of a text's units (words or characters, as the tokenizer splits): `offsets` are (start, end) in the text."""
+
+    offsets: tuple[tuple[int, int], ...]
+    tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+class Predictor:
+    """An opened artifact."""
+
+    def __init__(self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # "[SEP]" typed by a user is text
+        self.tokenizer = tokenizer
+        self.model = model
+        self.labels = labels
+        self.body = window - tokenizer.num_special_tokens_to_add(False)
+
+    def __call__(self, text: str) -> list[Entity]:
+        """Entities of one text, in order, not overlapping."""
+        tagging = self.tag(text)
+        entities: list[Entity] = []
+        for first, last, kind in spans(tagging.tags):
+            start, end = tagging.offsets[first][0], max(end for _, end in tagging.offsets[first:last])
+            while start < end and text[start].isspace():
+                start += 1
+            while start < end and text[end - 1].isspace():
+                end -= 1
+            if start < end and (not entities or start >= entities[-1].end):
+                score = sum(tagging.probabilities[first:last]) / (last - first)
+                entities.append(Entity(start=start, end=end, type=kind, text=text[start:end], score=round(score, 4)))
+        return entities
+
+    def tag(self, text: str) -> Tagging:
+        """Tags of one text by unit; the first token of a word speaks for it, as in training."""
+        encoding = self.encode(text)
+        logits = self.logits(encoding)
+        units, offsets = _units(encoding)
+        if not units:
+            return Tagging(offsets=(), tags=(), probabilities=())
+        chosen = logits[units]
+        indices = self.labels.decode(chosen)
+        probabilities = np.exp(log_softmax(chosen)[np.arange(len(indices)), indices])
+        return Tagging(
+            offsets=tuple(offsets),
+            tags=tuple(self.labels.tags[i] for i in indices),
+            probabilities=tuple(probabilities.tolist()),
+        )
+
+    def encode(self, text: str) -> Encoding:
+        """Tokens of a text with special ones; a lone surrogate, which is no character, becomes U+FFFD in its place."""
+        if not text.isascii():
+            text = LONE_SURROGATE.sub("\ufffd", text)
+        return self.tokenizer.encode(text)
+
+    def logits(self, encoding: Encoding) -> np.ndarray:
+        """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
+        ids = np.asarray(encoding.ids, dtype=np.int64)
+        body = np.flatnonzero(np.asarray(encoding.special_tokens_mask) == 0)
+        if not len(body):
+            return np.zeros((0, len(self.labels.tags)), dtype=np.float32)
+        first, last = int(body[0]), int(body[-1]) + 1
+        prefix, suffix = ids[:first], ids[last:]
+        pieces: list[np.ndarray] = []
+        for start, end, keep_from, keep_to in windows(last - first, self.body):
+            tokens = np.concatenate((prefix, ids[first + start : first + end], suffix))
+            pieces.append(self.model(tokens)[len(prefix) + keep_from - start : len(prefix) + keep_to - start])
+        return np.concatenate(pieces)
+
+
+def windows(tokens: int, size: int) -> Iterable[tuple[int, int, int, int]]:
+    """Windows (start, end, keep_from, keep_to) over `tokens` tokens, each at most `size` long.
+
+    Neighbours overlap; every token is kept from exactly one window, the one in which it is farther from the edge.
+    """
+    if tokens <= size:
+        return [(0, tokens, 0, tokens)]
+    overlap = min(OVERLAP, size // 2)
+    starts = [*range(0, tokens - size, size - overlap), tokens - size]
+    cuts = [0, *((left + right + size) // 2 for left, right in itertools.pairwise(starts)), tokens]
+    return [(s, s + size, cuts[i], cuts[i + 1]) for i, s in enumerate(starts)]
+
+
+def _units(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
+    """Indices, among the text's own tokens, of the first token of each word, and the words' offsets."""
+    units: list[int] = []
+    offsets: list[tuple[int, int]] = []
+    word: int | None = None
+    index = -1
+    for special, (start, end), current in zip(
+        encoding.special_tokens_mask, encoding.offsets, encoding.word_ids, strict=True
+    ):
+        if special:
+            continue
+        index += 1
+        if units and current is not None and current == word:
+            offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
+        elif start < end:
+            units.append(index)
+            offsets.append((start, end))
+        word = current
+    return units, offsets
+
+
+def open_predictor(
+    directory: Path, *, threads: int = 1, on_stage: Callable[[str], None] = lambda name: None
+) -> Predictor:
+    """Open an artifact: the only door through which a model is loaded.
+
+    `on_stage` is called after each step of loading ("import torch", ..., "tokenizer", "model"), for those who measure.
+    Raises ArtifactError if the directory is no finished artifact or does not load, MissingDependencyError if its
+    variant needs a distribution that is not installed, UnknownNameError if no installed plugin carries its variant.
+    """
+    manifest: Manifest = read_manifest(directory)
+    variant = VARIANTS.get(manifest.variant)
+    if missing := variant.missing(building=False):
+        raise MissingDependencyError(
+            f"running '{variant.name}' needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+        )
+    for module in variant.run_needs:
+        importlib.import_module(module)
+        on_stage(f"import {module}")
+    try:
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        on_stage("tokenizer")
+        model = variant.load(directory, threads)
+        on_stage("model")
+    except Exception as error:
+        raise ArtifactError(
+            f"{directory} does not load: {type(error).__name__}: {error}", "build the artifact again"
+        ) from error
+    return Predictor(tokenizer, model, manifest.labels, manifest.window)

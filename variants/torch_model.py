@@ -1,0 +1,62 @@
+"""The checkpoint as transformers runs it: the reference of every variant, and the body of the torch ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import CheckpointError
+from .variant import Model
+
+
+def load_reference(directory: Path) -> Any:
+    """The FP32 module of a checkpoint directory, in evaluation mode; CheckpointError if weights are missing in it.
+
+    Nothing is fetched and no code of the checkpoint is run.
+    """
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    try:
+        module, info = AutoModelForTokenClassification.from_pretrained(
+            directory,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{directory}: transformers cannot load it: {error}", "save the checkpoint again"
+        ) from error
+    if info["missing_keys"]:
+        raise CheckpointError(
+            f"{directory}: no weights for {', '.join(sorted(info['missing_keys'])[:3])}",
+            "the classifier is untrained or config.json belongs to another model",
+        )
+    return module.eval()
+
+
+def hold_threads(threads: int) -> None:
+    """Hold torch to that many threads in this process."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != threads:
+        torch.set_num_interop_threads(threads)
+
+
+def as_model(module: Any) -> Model:
+    """A module as a function from the ids of one window to its logits."""
+    import torch
+
+    def run(ids: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            tokens = torch.from_numpy(ids)[None, :]
+            logits: np.ndarray = module(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].numpy()
+        return logits
+
+    return run

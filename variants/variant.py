@@ -1,0 +1,67 @@
+"""The plugin door: what a variant is, and the registry of all that are installed."""
+
+from __future__ import annotations
+
+import abc
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from ..core.registry import Registry
+from .checkpoints import Checkpoint
+
+# Token ids of one window, shape (tokens,), to logits, shape (tokens, labels), float32.
+Model = Callable[[np.ndarray], np.ndarray]
+
+
+class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build gets: the checkpoint, a directory to fill, and whether this processor's integer dot products take
+    eight-bit weights without saturating (VNNI and the like; plain AVX2 does not)."""
+
+    checkpoint: Checkpoint
+    directory: Path
+    wide_dot_products: bool
+
+
+class Variant(abc.ABC):
+    """A named way to build and run a checkpoint. Subclass it, and register one instance under `slimner.variants`.
+
+    A module that defines a variant is imported when variants are listed: keep heavy imports inside the methods.
+    """
+
+    name: ClassVar[str]
+    backend: ClassVar[str]
+    precision: ClassVar[str]
+    summary: ClassVar[str]
+    build_needs: ClassVar[Sequence[str]] = ()
+    """Modules that building imports beyond those that running does."""
+    run_needs: ClassVar[Sequence[str]] = ()
+    """Modules that running imports, in order; each is a stage of its own in the memory ledger."""
+    complexity: ClassVar[int] = 0
+    """Among equals the lower one wins: how much there is to understand, install and go wrong when it is deployed."""
+
+    @abc.abstractmethod
+    def build(self, context: BuildContext) -> None:
+        """Write the model's files into `context.directory`; tokenizer and manifest are added by the caller."""
+
+    @abc.abstractmethod
+    def load(self, directory: Path, threads: int) -> Model:
+        """The model of an artifact directory, ready to be called, holding itself to `threads` threads."""
+
+    @property
+    def versions_of(self) -> Sequence[str]:
+        """Distributions whose version is part of an artifact's identity."""
+        return tuple(dict.fromkeys((*self.run_needs, *self.build_needs)))
+
+    def missing(self, *, building: bool) -> list[str]:
+        """Modules that this variant needs and this install lacks; nothing is imported."""
+        needs = (*self.run_needs, *self.build_needs) if building else self.run_needs
+        roots = dict.fromkeys(need.partition(".")[0] for need in needs)
+        return [root for root in roots if importlib.util.find_spec(root) is None]
+
+
+VARIANTS: Registry[Variant] = Registry("variant", "slimner.variants", Variant)
