@@ -1,0 +1,104 @@
+"""Scores with seqeval: strict mode under the explicit scheme as the headline, conlleval mode beside it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.records import EvaluationRecord, Score, TypeCount
+from ..variants import open_predictor, read_manifest
+from ..variants.labels import spans
+from ..variants.predictor import Tagging
+from .corpora import Corpus, Sentence, read_corpus
+
+
+def align(tagging: Tagging, sentence: Sentence) -> list[str]:
+    """Predicted tags by the corpus's tokens.
+
+    A token takes the tag of the first unit that reaches into it; where one unit covers several tokens, those after the
+    first continue it (I-X). A token that no unit reaches (the tokenizer dropped it) is O.
+    """
+    tags: list[str] = []
+    unit, last = 0, -1
+    for start, end in sentence.tokens:
+        while unit < len(tagging.offsets) and tagging.offsets[unit][1] <= start:
+            unit += 1
+        if unit == len(tagging.offsets) or tagging.offsets[unit][0] >= end:
+            tags.append("O")
+            continue
+        tag = tagging.tags[unit]
+        tags.append(f"I-{tag[2:]}" if unit == last and tag != "O" else tag)
+        last = unit
+    return tags
+
+
+def count(gold: Sequence[str], predicted: Sequence[str]) -> tuple[TypeCount, ...]:
+    """Exactly right, predicted and gold entities of one sentence by type; types with none are left out."""
+    wanted, found = set(spans(gold)), set(spans(predicted))
+    kinds = sorted({kind for *_, kind in wanted | found})
+    return tuple(
+        TypeCount(
+            type=kind,
+            right=sum(span[2] == kind for span in wanted & found),
+            predicted=sum(span[2] == kind for span in found),
+            gold=sum(span[2] == kind for span in wanted),
+        )
+        for kind in kinds
+    )
+
+
+def score(gold: list[list[str]], predicted: list[list[str]]) -> tuple[Score, dict[str, Score], Score]:
+    """Strict score, strict score by type, and default (conlleval) score of tag sequences."""
+    from seqeval.metrics import classification_report
+    from seqeval.scheme import IOB2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "no predicted samples": the zero it sets is what we report
+        strict = classification_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+        default = classification_report(gold, predicted, output_dict=True, zero_division=0)
+    by_type = {str(k): _score(v) for k, v in strict.items() if not str(k).endswith(" avg")}
+    return _score(strict["micro avg"]), by_type, _score(default["micro avg"])
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(
+        precision=float(row["precision"]),
+        recall=float(row["recall"]),
+        f1=float(row["f1-score"]),
+        support=int(row["support"]),
+    )
+
+
+def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
+    """Score an artifact on a corpus; CorpusError if gold has types the model does not know."""
+    manifest = read_manifest(directory)
+    corpus.require_types(manifest.labels.types)
+    predictor = open_predictor(directory, threads=threads)
+    started = time.perf_counter()
+    predicted = [align(predictor.tag(sentence.text), sentence) for sentence in corpus.sentences]
+    seconds = time.perf_counter() - started
+    gold = [list(sentence.tags) for sentence in corpus.sentences]
+    if not any(tag != "O" for tags in (*gold, *predicted) for tag in tags):
+        nothing = Score(precision=0.0, recall=0.0, f1=0.0, support=0)
+        strict, by_type, default = nothing, dict[str, Score](), nothing
+    else:
+        strict, by_type, default = score(gold, predicted)
+    return EvaluationRecord(
+        variant=manifest.variant,
+        artifact=manifest.name,
+        corpus=corpus.name,
+        corpus_sha256=corpus.sha256,
+        strict=strict,
+        strict_by_type=by_type,
+        default=default,
+        sentences=tuple(count(g, p) for g, p in zip(gold, predicted, strict=True)),
+        seconds=round(seconds, 3),
+    )
+
+
+def evaluate_in_child(directory: str, corpus: str, threads: int) -> EvaluationRecord:
+    """The child's job."""
+    return evaluate(Path(directory), read_corpus(corpus), threads)
