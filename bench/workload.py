@@ -1,0 +1,53 @@
+"""Texts with a real length mix: what memory and latency are measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from .. import zoo
+from ..core.errors import UserError
+from ..core.records import WorkloadFacts
+from ..core.store import sha256_file
+
+EMBEDDED = "news-zh"
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts to answer, in the order of the file."""
+
+    name: str
+    sha256: str
+    texts: tuple[str, ...]
+
+    @property
+    def facts(self) -> WorkloadFacts:
+        """What a record says of the workload."""
+        lengths = sorted(map(len, self.texts))
+        return WorkloadFacts(
+            name=self.name,
+            sha256=self.sha256,
+            texts=len(lengths),
+            length_p50=lengths[len(lengths) // 2],
+            length_p95=lengths[min(len(lengths) - 1, len(lengths) * 95 // 100)],
+            length_max=lengths[-1],
+        )
+
+
+def read_workload(name: str) -> Workload:
+    """The workload in a file, a text a line, or the embedded `news-zh`; UserError if there is none in it."""
+    path = zoo.workload() if name == EMBEDDED else Path(name)
+    try:
+        texts = tuple(line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    except FileNotFoundError:
+        raise UserError(
+            f"no workload '{name}'", f"give a file with a text a line, or '{EMBEDDED}' for the embedded one"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}", "convert the file to UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    if not texts:
+        raise UserError(f"{path}: no texts", "a workload is a text a line")
+    return Workload(name=EMBEDDED if name == EMBEDDED else path.name, sha256=sha256_file(path), texts=texts)
