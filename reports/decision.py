@@ -1,0 +1,118 @@
+"""The winner and the reason for every loser: constraints first, the objective second, a tie to the simpler variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from .comparison import Row
+from .units import megabytes, milliseconds, points, times
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What is demanded of a winner.
+
+    F1 may drop by at most `f1_max_drop_pp` percentage points, and the lower end of the drop's 95 % interval decides;
+    among those that pass, the least memory in steady state (PSS) wins; within `tie` of the least, the simpler one.
+    """
+
+    f1_max_drop_pp: float = 0.5
+    tie: float = 0.02
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """`winner` is None when no variant is feasible; `losers` gives a reason for each of the others."""
+
+    policy: Policy
+    winner: str | None
+    because: str
+    losers: dict[str, str]
+    closest: str | None = None
+
+
+def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | None = None) -> Decision:
+    """Pick among compared rows; `complexity` orders variants that tie, lowest first."""
+    policy = policy or Policy()
+    losers = {row.variant: reason for row in rows if (reason := _infeasible(row, policy))}
+    feasible = [row for row in rows if row.variant not in losers]
+    if not feasible:
+        scored = [row for row in rows if row.change is not None]
+        closest = max(scored, key=lambda row: row.change.points.low if row.change else 0.0, default=None)
+        return Decision(
+            policy=policy,
+            winner=None,
+            because="no variant passes the policy",
+            losers=losers,
+            closest=closest.variant if closest else None,
+        )
+    least = min(_memory(row) for row in feasible)
+    tied = [row for row in feasible if _memory(row) <= least * (1 + policy.tie)]
+    winner = min(tied, key=lambda row: (complexity.get(row.variant, 0), _memory(row)))
+    for row in feasible:
+        if row is not winner:
+            losers[row.variant] = _loses(row, winner, tie=row in tied)
+    baseline = next((row for row in rows if row.baseline), None)
+    return Decision(
+        policy=policy,
+        winner=winner.variant,
+        because=_wins(winner, baseline, policy),
+        losers={row.variant: losers[row.variant] for row in rows if row.variant in losers},
+    )
+
+
+def _memory(row: Row) -> int:
+    assert row.steady_bytes is not None
+    return row.steady_bytes
+
+
+def _infeasible(row: Row, policy: Policy) -> str:
+    if row.failed:
+        return f"failed ({row.failed})"
+    if row.steady_bytes is None:
+        return "memory was not measured"
+    if row.baseline:
+        return ""
+    if row.change is None:
+        return "F1 has no baseline to be compared with"
+    change = row.change.points
+    if change.low < -policy.f1_max_drop_pp:
+        if change.value >= -policy.f1_max_drop_pp:
+            return f"F1 {points(change)} is not shown to stay within {policy.f1_max_drop_pp:g} pp"
+        return f"F1 {points(change)}, more than {policy.f1_max_drop_pp:g} pp lost"
+    return ""
+
+
+def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
+    if winner.baseline or baseline is None or baseline.steady_bytes is None:
+        return f"least memory, {megabytes(winner.steady_bytes)} in steady state, of those that keep F1"
+    parts = [f"memory {_change(winner.steady_bytes, baseline.steady_bytes)}"]
+    if winner.p95_ms is not None and baseline.p95_ms is not None:
+        parts.append(f"p95 {_change(winner.p95_ms, baseline.p95_ms)}")
+    if winner.size_bytes is not None and baseline.size_bytes is not None:
+        parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
+    if winner.change is not None:
+        parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
+    return ", ".join(parts)
+
+
+def _change(now: float | None, before: float | None) -> str:
+    assert now is not None
+    assert before is not None
+    return f"{(now / before - 1) * 100:+.0f} %"
+
+
+def _loses(row: Row, winner: Row, *, tie: bool) -> str:
+    if tie:
+        return f"{megabytes(row.steady_bytes)}, as much memory as the winner, but less simple to run"
+    figures: list[tuple[str, Callable[[Row], float | None], Callable[[float | None], str]]] = [
+        ("p95", lambda r: r.p95_ms, milliseconds),
+        ("artifact", lambda r: r.size_bytes, megabytes),
+    ]
+    reason = f"{megabytes(row.steady_bytes)}, {times(_memory(row) / _memory(winner))} the winner's memory"
+    better = [
+        f"{name} {show(mine)} against {show(theirs)}"
+        for name, of, show in figures
+        if (mine := of(row)) is not None and (theirs := of(winner)) is not None and mine < theirs * 0.98
+    ]
+    return f"{reason}, though {' and '.join(better)}" if better else f"{reason}, and better in nothing else measured"

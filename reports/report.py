@@ -1,0 +1,162 @@
+"""The files of a report: results.json, decision.json, table.csv, report.md and the plots."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..core.records import Results
+from ..core.store import write_bytes, write_json, write_text
+from . import plots
+from .comparison import Row
+from .decision import Decision
+from .notes import notes
+from .tables import HEADINGS, as_csv, cells, markdown
+from .units import MISSING, megabytes
+
+RESULTS = "results.json"
+REPORT = "report.md"
+DECISION = "decision.json"
+TABLE = "table.csv"
+
+
+def write_report(directory: Path, results: Results, rows: Sequence[Row], decision: Decision) -> Path:
+    """Write all files of a report, each whole or not at all, `results.json` first; returns the path of report.md."""
+    write_json(directory / RESULTS, results)
+    write_json(directory / DECISION, decision)
+    write_text(directory / TABLE, as_csv(rows, decision.winner))
+    drawn: list[tuple[str, str]] = []
+    for name, caption, png in (
+        ("tradeoff.png", "F1 against memory; the area of a point is its p50", plots.tradeoff(rows, decision.winner)),
+        ("memory.png", "Memory over time and by stage", plots.memory(results)),
+        ("latency.png", "Distribution of latency over the workload", plots.latency(results)),
+    ):
+        if png:
+            write_bytes(directory / "plots" / name, png)
+            drawn.append((f"plots/{name}", caption))
+    write_text(directory / REPORT, "\n\n".join(_sections(results, rows, decision, drawn)) + "\n")
+    return directory / REPORT
+
+
+def _sections(
+    results: Results, rows: Sequence[Row], decision: Decision, drawn: Sequence[tuple[str, str]]
+) -> Iterator[str]:
+    checkpoint, machine, settings = results.checkpoint, results.machine, results.settings
+    yield f"# {checkpoint.name}: which variant"
+    yield (
+        f"{checkpoint.architecture}, {checkpoint.parameters / 1e6:.1f} million parameters. "
+        f"{results.corpus.entities:,} entities in {results.corpus.sentences:,} sentences of {results.corpus.name}; "
+        f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length_p50}, "
+        f"p95 {results.workload.length_p95}, longest {results.workload.length_max} characters). "
+        f"{settings.threads} thread(s) each, {settings.repetitions} timed processes a variant. "
+        f"slimner {results.slimner}, {results.started}."
+    )
+    yield "## Decision\n\n" + "\n".join(decision_lines(decision))
+    yield "## Comparison\n\n" + markdown(HEADINGS, [cells(row) for row in rows])
+    yield (
+        "F1 is strict (seqeval, IOB2) with its 95 % bootstrap interval over sentences; change is in percentage points "
+        "against the baseline, paired. Load runs from an empty interpreter to the loaded model. Loaded and steady are "
+        "PSS after loading and after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. "
+        "Latency is of one text at a time."
+    )
+    for path, caption in drawn:
+        yield f"![{caption}]({path})\n\n{caption}."
+    if results.evaluations:
+        kinds = sorted({kind for record in results.evaluations for kind in record.strict_by_type})
+        yield "## F1 by type\n\n" + markdown(
+            ("variant", "precision", "recall", "strict F1", "default F1", *kinds),
+            [
+                (
+                    record.variant,
+                    *(f"{v * 100:.2f}" for v in (record.strict.precision, record.strict.recall, record.strict.f1)),
+                    f"{record.default.f1 * 100:.2f}",
+                    *(
+                        f"{record.strict_by_type[kind].f1 * 100:.2f}" if kind in record.strict_by_type else MISSING
+                        for kind in kinds
+                    ),
+                )
+                for record in results.evaluations
+            ],
+        )
+    changed = [(row.variant, row.change) for row in rows if row.change]
+    if changed:
+        yield (
+            "Sentences that only one of the two gets wholly right, against the baseline: "
+            + "; ".join(f"{variant} {change.gained} gained, {change.lost} lost" for variant, change in changed)
+            + "."
+        )
+    if results.measurements:
+        yield "## Memory by stage\n\nPSS, median over processes.\n\n" + _stages(results)
+    if results.builds:
+        yield (
+            "## Builds\n\n"
+            + markdown(
+                ("variant", "artifact", "size", "built in", "peak", "logits, largest difference", "mean", "same tags"),
+                [
+                    (
+                        b.variant,
+                        b.artifact,
+                        megabytes(b.size_bytes),
+                        f"{b.seconds:.1f} s" + (" (cached)" if b.cached else ""),
+                        megabytes(b.peak_bytes),
+                        f"{b.parity.max_abs_logit_difference:.2g}",
+                        f"{b.parity.mean_abs_logit_difference:.2g}",
+                        f"{b.parity.tag_agreement * 100:.2f} %",
+                    )
+                    for b in results.builds
+                ],
+            )
+            + "\n\nLogits are compared with the checkpoint's own in FP32, on texts and on random ids up to the window."
+        )
+    if results.failures:
+        yield "## Failures\n\n" + "\n\n".join(
+            f"**{f.variant}**, {f.step}: {f.reason}" + (f"\n\n```text\n{f.stderr_tail}\n```" if f.stderr_tail else "")
+            for f in results.failures
+        )
+    yield "## How far to believe this\n\n" + "\n".join(f"- {note}" for note in notes(results))
+    limit = megabytes(machine.memory_limit_bytes) if machine.memory_limit_bytes else "no limit"
+    yield "## Machine\n\n" + "\n".join(
+        (
+            f"- {machine.cpu}, {machine.cores} cores, {machine.instructions}",
+            f"- memory {machine.memory_bytes / 1e9:.1f} GB, {limit}; kernel {machine.kernel}; Python {machine.python}",
+            "- " + ", ".join(f"{name} {version}" for name, version in machine.libraries.items()),
+        )
+    )
+
+
+def decision_lines(decision: Decision) -> list[str]:
+    """The decision in words, a line a variant."""
+    if decision.winner:
+        lines = [f"- **winner: {decision.winner}**, because {decision.because}"]
+    else:
+        closest = f"; closest is {decision.closest}" if decision.closest else ""
+        lines = [f"- **no winner**: {decision.because}{closest}"]
+    return [*lines, *(f"- not {variant}: {reason}" for variant, reason in decision.losers.items())]
+
+
+def _stages(results: Results) -> str:
+    variants = [v for v in results.settings.variants if any(m.variant == v for m in results.measurements)]
+    names = list(
+        dict.fromkeys(s.name for v in variants for m in results.measurements if m.variant == v for s in m.stages)
+    )
+    order = {"interpreter": 0, "predictor code": 1, "tokenizer": 3, "model": 4, "first answer": 5, "steady": 6}
+    names.sort(key=lambda name: order.get(name, 2))
+    lines: list[tuple[str, ...]] = []
+    for name in names:
+        line = [name]
+        for variant in variants:
+            values = [
+                s.pss_bytes
+                for m in results.measurements
+                if m.variant == variant
+                for s in m.stages
+                if s.name == name and s.pss_bytes is not None
+            ]
+            line.append(megabytes(statistics.median(values)) if values else "")
+        lines.append(tuple(line))
+    peaks = (
+        statistics.median(m.stages[-1].hwm_bytes for m in results.measurements if m.variant == v) for v in variants
+    )
+    lines.append(("peak (VmHWM)", *map(megabytes, peaks)))
+    return markdown(("stage", *variants), lines)

@@ -1,0 +1,42 @@
+"""Figures as people read them: one unit a kind, aligned digits, a dash where there is nothing."""
+
+from __future__ import annotations
+
+from ..eval import Interval
+
+MISSING = "-"
+
+
+def megabytes(value: float | None) -> str:
+    """Bytes as megabytes of a million bytes."""
+    return MISSING if value is None else f"{value / 1e6:.1f} MB" if value < 1e7 else f"{value / 1e6:.0f} MB"
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds with three digits or so."""
+    return MISSING if value is None else f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds."""
+    return MISSING if value is None else f"{value:.2f} s"
+
+
+def rate(value: float | None) -> str:
+    """Per second."""
+    return MISSING if value is None else f"{value:.0f}"
+
+
+def times(ratio: float) -> str:
+    """A factor."""
+    return f"{ratio:.1f} times"
+
+
+def score(value: Interval | None) -> str:
+    """F1 in percent with half the width of its interval."""
+    return MISSING if value is None else f"{value.value * 100:.2f} ±{value.half_width * 100:.1f}"
+
+
+def points(change: Interval) -> str:
+    """A change in percentage points with its interval."""
+    return f"{change.value:+.2f} pp, 95 % {change.low:+.2f} to {change.high:+.2f}"
