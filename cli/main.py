@@ -1,0 +1,98 @@
+"""`slimner`: commands are imported when they are called, so that `--help` is quick and needs no torch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+
+from ..core.errors import EXIT_FAILED, EXIT_USER, SlimnerError
+
+COMMANDS = {
+    "run": "slimner.cli.run:run",
+    "build": "slimner.cli.build:build",
+    "eval": "slimner.cli.eval:evaluate",
+    "bench": "slimner.cli.bench:bench",
+    "variants": "slimner.cli.variants:variants",
+}
+
+
+class Commands(click.Group):
+    """Commands in the order of the work, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 pass; 1 no variant fits the policy; 2 the request is wrong; 4 a build or measurement failed.",
+)
+@click.version_option(importlib.metadata.version("slimner"), prog_name="slimner")
+def cli() -> None:
+    """Build leaner variants of a token-classification model, prove what each costs and loses, and pick one.
+
+    `slimner run` does the whole job on the embedded Chinese model; give it a checkpoint and a corpus of your own next.
+    """
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)  # ends children and removes temporary files, as Ctrl-C does
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or bool(os.environ.get("SLIMNER_DEBUG"))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        code: Any = cli.main(args=arguments, prog_name="slimner", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        _interrupted(console)
+    except KeyboardInterrupt:
+        _interrupted(console)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USER)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]
+        sys.exit(EXIT_FAILED)
+    except SlimnerError as error:
+        if debug:
+            console.print_exception()
+        _say(console, error.message, error.remedy)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            console.print_exception()
+        where = f"{error.filename}: " if error.filename else ""
+        _say(console, f"{where}{error.strerror or error}", "free space or fix the permissions, then start again")
+        sys.exit(EXIT_FAILED)
+
+
+def _interrupted(console: Console) -> None:
+    console.print("interrupted; nothing half-written is left. The same command goes on where it stopped.")
+    sys.exit(130)
+
+
+def _say(console: Console, message: str, remedy: str) -> None:
+    console.print("[bold red]error[/] ", end="")
+    console.print(message, markup=False, end="")
+    console.print(f"\n      {remedy}" if remedy else "", markup=False)

@@ -1,0 +1,169 @@
+"""`slimner run`: build, score, measure, compare, decide, report."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from ..bench import read_workload
+from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError
+from ..core.machine import describe
+from ..core.records import Settings
+from ..core.store import write_text
+from ..eval import Corpus, read_corpus
+from ..eval.corpora import EMBEDDED
+from ..reports import compare, decide, write_report
+from ..reports.notes import notes
+from ..reports.report import RESULTS
+from ..reports.tables import terminal
+from ..variants import VARIANTS, Variant, resolve_checkpoint
+from . import options
+from .pipeline import Inputs, Pipeline, order
+from .progress import Steps
+
+
+@click.command(short_help="The whole job: build, score, measure, compare, decide, report.")
+@click.argument("checkpoint", default="news-zh")
+@options.corpus
+@click.option(
+    "--workload",
+    default=None,
+    metavar="FILE",
+    help="Texts to measure on, one a line. [default: the embedded ones, or the texts of your --corpus]",
+)
+@click.option(
+    "--variants",
+    "names",
+    default=None,
+    metavar="A,B,...",
+    help="Variants to compare. [default: all that are installed]",
+)
+@click.option("--baseline", default="fp32", show_default=True, help="Variant that the others are compared with.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("slimner-report"),
+    show_default=True,
+    help="Directory of the report.",
+)
+@options.threads
+@options.repetitions
+@options.samples
+@options.warmup
+@options.seed
+@options.timeout
+@click.option("--fresh", is_flag=True, help="Measure everything again, even if an interrupted run could be continued.")
+@options.as_json
+@options.debug
+def run(
+    checkpoint: str,
+    corpus: str,
+    workload: str | None,
+    names: str | None,
+    baseline: str,
+    out: Path,
+    threads: int,
+    repetitions: int,
+    samples: int,
+    warmup: int,
+    seed: int,
+    timeout: float,
+    fresh: bool,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Take CHECKPOINT (a Hugging Face directory; the embedded news-zh if left out) through the whole job.
+
+    Ends with a table, the winner with its reasons, and a report in --out. Artifacts are cached; an interrupted run goes
+    on where it stopped. A variant that fails is a row with its reason, the others finish, and the exit code is 4.
+
+    \b
+    slimner run
+    slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
+    """
+    source = resolve_checkpoint(checkpoint)
+    labelled = read_corpus(corpus)
+    labelled.require_types(source.labels.types)
+    chosen = _chosen(names, baseline)
+    workload = workload or _default_workload(labelled, out)
+    texts = read_workload(workload)
+    inputs = Inputs(
+        checkpoint=source,
+        corpus=labelled,
+        corpus_name=corpus,
+        workload=texts,
+        workload_name=workload,
+        variants=chosen,
+        settings=Settings(
+            variants=tuple(variant.name for variant in chosen),
+            baseline=baseline,
+            threads=threads,
+            repetitions=repetitions,
+            samples=samples,
+            warmup=warmup,
+            timeout_s=timeout,
+            seed=seed,
+        ),
+    )
+    screen = options.err_console()
+    machine = describe()
+    screen.print(
+        f"{source.name} · {source.architecture} {source.parameters / 1e6:.1f} M · "
+        f"{len(labelled.sentences):,} sentences · {machine.cores} cores, {machine.instructions} · "
+        f"{threads} thread{'s' if threads > 1 else ''} each",
+        soft_wrap=True,
+    )
+    with Steps(screen) as progress:
+        pipeline = Pipeline(inputs, out, progress, fresh=fresh)
+        results = pipeline.run()
+    rows = compare(results)
+    decision = decide(rows, {variant.name: variant.complexity for variant in chosen})
+    report = write_report(out, results, rows, decision)
+    pipeline.finish()
+    if as_json:
+        options.print_json(results)
+    else:
+        console = options.out_console()
+        console.print(terminal(rows, decision.winner))
+        console.print()
+        if decision.winner:
+            console.print(f"  winner  {decision.winner} because {decision.because}", style="bold", soft_wrap=True)
+        else:
+            closest = f"; closest is {decision.closest}" if decision.closest else ""
+            console.print(f"  winner  none: {decision.because}{closest}", style="bold red", soft_wrap=True)
+        for variant, reason in decision.losers.items():
+            console.print(f"  not     {variant}: {reason}", markup=False, soft_wrap=True)
+        for note in notes(results):
+            console.print(f"  note    {note}", markup=False, soft_wrap=True)
+        console.print(f"  report  {report} (figures: {out / RESULTS})", markup=False, soft_wrap=True)
+        console.print(f"  time    {results.seconds:.0f} s", markup=False)
+    if results.failures:
+        return EXIT_FAILED
+    return EXIT_PASS if decision.winner else EXIT_REGRESSION
+
+
+def _chosen(names: str | None, baseline: str) -> tuple[Variant, ...]:
+    """The variants to compare, in order; the baseline is always among them."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()] if names else VARIANTS.names()
+    variants = [VARIANTS.get(name) for name in dict.fromkeys((baseline, *wanted))]
+    lacking = sorted({module for variant in variants for module in variant.missing(building=True)})
+    if all(variant.missing(building=True) for variant in variants):
+        raise MissingDependencyError(
+            f"no variant can be built here: {', '.join(lacking)} not installed", "pip install 'slimner[lab]'"
+        )
+    if missing := [m for m in ("seqeval", "memory_profiler", "matplotlib") if importlib.util.find_spec(m) is None]:
+        raise MissingDependencyError(
+            f"a run needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+        )
+    return order(variants, baseline)
+
+
+def _default_workload(corpus: Corpus, out: Path) -> str:
+    """The embedded workload for the embedded corpus; else the corpus's own texts, written beside the report."""
+    if corpus.name == EMBEDDED:
+        return EMBEDDED
+    path = out / "workload.txt"
+    write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))
+    return str(path)
