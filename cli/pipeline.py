@@ -51,10 +51,10 @@ class Pipeline:
         started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
         settings = self.inputs.settings
         self.progress.phase("build", len(self.inputs.variants))
-        builds = [record for variant in self.inputs.variants if (record := self._build(variant))]
+        builds = [built for variant in self.inputs.variants if (built := self._build(variant))]
         self._open_journal()
         self.progress.phase("evaluate", len(self.artifacts))
-        evaluations = [record for name in tuple(self.artifacts) if (record := self._evaluate(name))]
+        evaluations = [scored for name in tuple(self.artifacts) if (scored := self._evaluate(name))]
         plan = Plan(
             workload=self.inputs.workload_name,
             threads=settings.threads,
@@ -66,7 +66,7 @@ class Pipeline:
         )
         todo = list(steps(list(self.artifacts.values()), settings.repetitions))
         self.progress.phase("measure", len(todo))
-        measurements = [record for step in todo if (record := self._measure(step, plan))]
+        measurements = [measured for step in todo if (measured := self._measure(step, plan))]
         return Results(
             schema=RESULTS_SCHEMA,
             slimner=importlib.metadata.version("slimner"),

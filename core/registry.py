@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from .errors import UnknownNameError, UserError
 
@@ -53,8 +53,7 @@ class Registry(Generic[T]):
             ) from error
         if not isinstance(loaded, self.expected):
             raise UserError(f"{entry.value} is not a {self.expected.__name__}", f"fix the {self.group} entry point")
-        plugin: T = loaded
-        return plugin
+        return cast("T", loaded)
 
     def __iter__(self) -> Iterator[T]:
         for name in self.names():

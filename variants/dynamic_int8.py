@@ -44,11 +44,8 @@ class DynamicInt8(Variant):
 
 def _quantize(module: Any) -> Any:
     import torch
-    from torch.ao.quantization import (
-        float_qparams_weight_only_qconfig,
-        per_channel_dynamic_qconfig,
-        quantize_dynamic,
-    )
+    from torch.ao.quantization import quantize_dynamic
+    from torch.ao.quantization.qconfig import float_qparams_weight_only_qconfig, per_channel_dynamic_qconfig
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -60,16 +57,17 @@ def _quantize(module: Any) -> Any:
 
 def _tensors(module: Any) -> dict[str, Any]:
     """Everything the module holds, as plain tensors by name; a quantized weight is three of them."""
-    from torch.ao.nn import quantized
+    from torch.ao.nn.quantized import Embedding
+    from torch.ao.nn.quantized.dynamic import Linear
 
     tensors: dict[str, Any] = {}
     for name, part in module.named_modules():
-        if isinstance(part, quantized.dynamic.Linear | quantized.Embedding):
+        if isinstance(part, Linear | Embedding):
             weight = part.weight()
             tensors[f"{name}.weight.int"] = weight.int_repr().contiguous()
             tensors[f"{name}.weight.scale"] = weight.q_per_channel_scales().clone()
             tensors[f"{name}.weight.zero"] = weight.q_per_channel_zero_points().clone()
-            bias = part.bias() if isinstance(part, quantized.dynamic.Linear) else None
+            bias = part.bias() if isinstance(part, Linear) else None
             if bias is not None:
                 tensors[f"{name}.bias"] = bias.detach().contiguous()
         else:
@@ -81,7 +79,8 @@ def _tensors(module: Any) -> dict[str, Any]:
 def _restore(directory: Path) -> Any:
     import torch
     from safetensors.torch import load_file
-    from torch.ao.nn import quantized
+    from torch.ao.nn.quantized import Embedding
+    from torch.ao.nn.quantized.dynamic import Linear
     from transformers import AutoConfig, AutoModelForTokenClassification
 
     tensors = load_file(directory / WEIGHTS)
@@ -89,18 +88,19 @@ def _restore(directory: Path) -> Any:
     with torch.device("meta"):
         module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
     parts = dict(module.named_modules())
+    quantized_tensor: Any = torch._make_per_channel_quantized_tensor  # pyright: ignore[reportPrivateImportUsage]
     for key in [k for k in tensors if k.endswith(".weight.int")]:
         name = key.removesuffix(".weight.int")
         integers, scale, zero = (tensors.pop(f"{name}.weight.{k}") for k in ("int", "scale", "zero"))
-        weight = torch._make_per_channel_quantized_tensor(integers, scale, zero, 0)
+        weight = quantized_tensor(integers, scale, zero, 0)
         old = parts[name]
         new: Any
         if isinstance(old, torch.nn.Linear):
-            new = quantized.dynamic.Linear(1, 1)
+            new = Linear(1, 1)
             new.in_features, new.out_features = old.in_features, old.out_features
             new.set_weight_bias(weight, tensors.pop(f"{name}.bias", None))
         else:
-            new = quantized.Embedding(old.num_embeddings, old.embedding_dim, _weight=weight)
+            new = Embedding(old.num_embeddings, old.embedding_dim, _weight=weight)
         parent, _, child = name.rpartition(".")
         setattr(parts[parent], child, new)
     for key, tensor in tensors.items():

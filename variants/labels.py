@@ -49,7 +49,7 @@ class Labels(msgspec.Struct, frozen=True):
 
     def decode(self, logits: np.ndarray) -> np.ndarray:
         """Tag indices, shape (units,), from logits, shape (units, tags)."""
-        best = logits.argmax(axis=1)
+        best: np.ndarray = logits.argmax(axis=1)
         if self.decoding == "argmax" or self._valid(best):
             return best  # the best sequence of all is valid, so it is also the best valid one
         return self._best_valid(log_softmax(logits))

@@ -1,0 +1,80 @@
+"""One session a job: `nox` runs lint, types, tests and package; `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests", "package"]
+nox.options.reuse_existing_virtualenvs = True
+
+FOLDERS = ("bench", "cli", "core", "eval", "reports", "variants", "zoo")
+ROOT = Path(__file__).parent
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything under tests/, with real files, processes and models."""
+    session.install("-e", ".[lab,dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and the direction of imports between the layers."""
+    session.install("ruff>=0.9", "import-linter>=2.1")
+    session.install("-e", ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy (strict) and pyright over the packages."""
+    session.install("mypy>=1.13", "pyright>=1.1.390")
+    session.install("click", "msgspec", "numpy", "rich", "tokenizers")
+    typing = ROOT / ".typing" / "slimner"  # mypy does not follow editable installs that map folders to packages
+    typing.mkdir(parents=True, exist_ok=True)
+    for folder in FOLDERS:
+        link = typing / folder
+        if not link.is_symlink():
+            link.symlink_to(ROOT / folder)
+    session.run("mypy", "-p", "slimner", env={"MYPYPATH": str(ROOT / ".typing")})
+    session.run("pyright", *FOLDERS)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, and show that the bare wheel opens an ONNX artifact with nothing of the lab installed."""
+    session.install("build>=1.2")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", "dist", ".")
+    wheel = next((ROOT / "dist").glob("*.whl"))
+    with tempfile.TemporaryDirectory() as directory:
+        artifact = Path(directory) / "artifact"
+        lab = Path(directory) / "lab"
+        bare = Path(directory) / "bare"
+        environment = {"SLIMNER_CACHE": str(Path(directory) / "cache")}
+        session.run("python", "-m", "venv", str(lab))
+        session.run(str(lab / "bin" / "pip"), "install", "-q", f"{wheel}[lab]", external=True)
+        session.run(
+            *(str(lab / "bin" / "slimner"), "build", "--variant", "onnx-int8", "--out", str(artifact)),
+            env=environment,
+            external=True,
+        )
+        session.run("python", "-m", "venv", str(bare))
+        session.run(str(bare / "bin" / "pip"), "install", "-q", str(wheel), external=True)
+        os.chdir(directory)  # away from the checkout: only what the wheel carries is found
+        session.run(str(bare / "bin" / "slimner"), "--help", external=True)
+        session.run(str(bare / "bin" / "slimner"), "variants", external=True)
+        session.run(
+            *(str(bare / "bin" / "python"), str(ROOT / "tests" / "project" / "bare_install.py"), str(artifact)),
+            external=True,
+        )
+        os.chdir(ROOT)

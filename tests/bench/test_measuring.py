@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from slimner.bench import Plan, Step, measure, read_workload, steps
+from slimner.bench.process import Meter
+from slimner.core import child
+from slimner.core.errors import UserError
+from slimner.core.records import MeasurementRecord, TimelinePoint
+
+
+@pytest.fixture(scope="module")
+def plan(small_workload: Path) -> Plan:
+    return Plan(workload=str(small_workload), threads=1, repetitions=1, samples=30, warmup=5, timeout_s=120, seed=1)
+
+
+@pytest.fixture(scope="module")
+def sampled(artifacts: dict[str, Path], plan: Plan) -> MeasurementRecord:
+    return measure(Step(artifact=artifacts["fp32"], repetition=0), plan)
+
+
+@pytest.fixture(scope="module")
+def timed(artifacts: dict[str, Path], plan: Plan) -> MeasurementRecord:
+    return measure(Step(artifact=artifacts["onnx-int8"], repetition=1), plan)
+
+
+def test_stages_come_in_order_and_memory_only_peaks_upwards(sampled: MeasurementRecord) -> None:
+    names = [stage.name for stage in sampled.stages]
+    assert names == [
+        "interpreter",
+        "predictor code",
+        "import torch",
+        "import transformers",
+        "tokenizer",
+        "model",
+        "first answer",
+        "steady",
+    ]
+    peaks = [stage.hwm_bytes for stage in sampled.stages]
+    assert peaks == sorted(peaks)
+    torch, before = sampled.stage("import torch"), sampled.stage("predictor code")
+    assert torch.pss_bytes is not None
+    assert before.pss_bytes is not None
+    assert torch.pss_bytes - before.pss_bytes > 50_000_000
+
+
+def test_the_time_line_covers_loading_and_agrees_with_the_stages(sampled: MeasurementRecord) -> None:
+    assert len(sampled.timeline) > 5
+    moments = [point.after_s for point in sampled.timeline]
+    assert moments == sorted(moments)
+    steady = sampled.stage("steady")
+    assert steady.pss_bytes is not None
+    assert sampled.timeline[0].pss_bytes < steady.pss_bytes / 2
+    assert max(point.pss_bytes for point in sampled.timeline) <= steady.hwm_bytes * 1.05
+    assert max(point.pss_bytes for point in sampled.timeline) >= steady.pss_bytes * 0.8
+
+
+def test_every_sample_is_kept_with_its_text(timed: MeasurementRecord) -> None:
+    assert len(timed.samples_ms) == len(timed.texts) == 30
+    assert set(timed.texts) == set(range(10))
+    assert min(timed.samples_ms) > 0
+    assert timed.timeline == ()
+
+
+def test_one_thread_is_seen_to_be_one(timed: MeasurementRecord, sampled: MeasurementRecord) -> None:
+    for record in (timed, sampled):
+        assert record.threads.requested == 1
+        assert record.threads.busy_cores < 1.2
+    assert timed.threads.os_threads == 1
+
+
+def test_a_process_without_torch_needs_a_fraction_of_the_memory(
+    timed: MeasurementRecord, sampled: MeasurementRecord
+) -> None:
+    lean, heavy = timed.stage("steady").pss_bytes, sampled.stage("steady").pss_bytes
+    assert lean is not None
+    assert heavy is not None
+    assert lean < heavy / 2
+
+
+def test_variants_take_turns_and_every_other_round_runs_backwards() -> None:
+    a, b = Path("a"), Path("b")
+    assert [(step.artifact.name, step.repetition) for step in steps([a, b], 2)] == [
+        ("a", 0),
+        ("b", 0),
+        ("b", 1),
+        ("a", 1),
+        ("a", 2),
+        ("b", 2),
+    ]
+
+
+def test_the_sampler_sees_memory_it_did_not_allocate() -> None:
+    jobs = {"PYTHONPATH": str(Path(__file__).parents[1] / "core")}
+    with child.started("jobs:allocate_in_steps", {"megabytes": 120, "seconds": 2.0}, jobs) as grown:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as directory:
+            gate = os.path.join(directory, "gate")
+            os.mkfifo(gate)
+            sampling = {"process": grown.pid, "interval_s": 0.05, "timeout_s": 60, "gate": gate}
+            with child.started("slimner.bench.process:sample_in_child", sampling) as sampler:
+                assert grown.result(int, 60) == 120_000_000
+                points = sampler.result(tuple[TimelinePoint, ...], 30)
+    assert 120_000_000 < max(point.pss_bytes for point in points) < 200_000_000
+
+
+def test_the_load_of_others_is_seen() -> None:
+    import subprocess
+    import sys
+
+    quiet = Meter()
+    time.sleep(0.5)
+    own, _, _ = quiet.stop()
+    assert own < 0.3
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.3)
+        meter = Meter()
+        time.sleep(1)
+        _, others, _ = meter.stop()
+    finally:
+        hog.kill()
+        hog.wait()
+    assert others > 0.3
+
+
+def test_the_embedded_workload_has_the_lengths_of_real_news() -> None:
+    facts = read_workload("news-zh").facts
+    assert facts.texts == 200
+    assert abs(facts.length_p50 - 44) <= 4
+    assert abs(facts.length_p95 - 112) <= 8
+    assert facts.length_max > 256
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_a_workload_without_texts_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_text(content)
+    with pytest.raises(UserError, match="no texts"):
+        read_workload(str(path))
+
+
+def test_a_missing_workload_is_named() -> None:
+    with pytest.raises(UserError, match="no workload 'nowhere'"):
+        read_workload("nowhere")

@@ -1,0 +1,276 @@
+"""The command line, as a user meets it: real processes, real files, every exit code it can end with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from slimner.core.store import read_results
+
+from ..conftest import Slimner, command
+
+QUICK = ("--samples", "20", "--repetitions", "1", "--warmup", "2")
+
+
+@pytest.fixture
+def run(slimner: Slimner, tiny_checkpoint: Path, small_corpus: Path, small_workload: Path) -> list[str]:
+    """Arguments of a short run of the tiny checkpoint."""
+    return [
+        *("run", str(tiny_checkpoint), "--corpus", str(small_corpus), "--workload", str(small_workload)),
+        *("--variants", "fp32,onnx-int8", *QUICK),
+    ]
+
+
+def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
+    slimner: Slimner, run: list[str], tmp_path: Path
+) -> None:
+    done = slimner(*run)
+    assert done.returncode in (0, 1), done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == [
+        "variant",
+        "F1",
+        "change",
+        "artifact",
+        "load",
+        "loaded",
+        "steady",
+        "peak",
+        "p50",
+        "p95",
+        "per",
+        "s",
+    ]
+    assert any("fp32" in line and "baseline" in line for line in lines)
+    assert any(line.startswith("  winner  ") for line in lines)
+    assert any(line.startswith("  not     ") for line in lines)
+    assert "report  slimner-report/report.md" in done.stdout
+    assert "measure 4/4" in done.stderr
+    out = tmp_path / "slimner-report"
+    results = read_results(out / "results.json")
+    assert {record.variant for record in results.evaluations} == {"fp32", "onnx-int8"}
+    assert [len(m.samples_ms) for m in results.measurements] == [20] * 4
+    assert results.failures == ()
+    assert not (out / ".unfinished").exists()
+    with (out / "table.csv").open() as file:
+        assert [row["variant"] for row in csv.DictReader(file)] == ["fp32", "onnx-int8"]
+    decision = json.loads((out / "decision.json").read_text())
+    assert len(decision["losers"]) == (1 if decision["winner"] else 2)
+
+
+def test_a_run_prints_its_results_as_json(slimner: Slimner, run: list[str], tmp_path: Path) -> None:
+    done = slimner(*run, "--json", "--out", "elsewhere")
+    assert json.loads(done.stdout) == json.loads((tmp_path / "elsewhere" / "results.json").read_text())
+
+
+def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
+    run: list[str], cache: Path, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "SLIMNER_CACHE": str(cache)}
+    process = subprocess.Popen(
+        command(*run), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    seen: list[str] = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.startswith("measure 1/"):
+            break
+    else:
+        pytest.fail("".join(seen))
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "nothing half-written" in rest
+    out = tmp_path / "slimner-report"
+    assert not (out / "results.json").exists()
+    kept = sorted((out / ".unfinished").glob("step-*.json"))
+    assert len(kept) >= 3
+    for path in kept:
+        json.loads(path.read_text())
+    assert [path for path in (cache / "artifacts").iterdir() if path.name.startswith(".")] == []
+    again = subprocess.run(command(*run), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode in (0, 1), again.stderr
+    results = read_results(out / "results.json")
+    assert results.resumed
+    assert len(results.measurements) == 4
+    assert "--fresh" in again.stdout
+
+
+def test_a_measured_process_killed_by_hand_is_a_failed_row_and_exit_code_4(
+    run: list[str], cache: Path, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        command(*run),
+        cwd=tmp_path,
+        env={**os.environ, "SLIMNER_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("evaluate 2/2"):
+            break
+    deadline = time.monotonic() + 30
+    killed = False
+    while not killed and time.monotonic() < deadline:
+        for child in _children(process.pid):
+            os.kill(child, signal.SIGKILL)
+            killed = True
+            break
+    output, errors = process.communicate(timeout=120)
+    assert killed
+    assert process.returncode == 4, output + errors
+    results = read_results(tmp_path / "slimner-report" / "results.json")
+    assert [(f.variant, f.step, f.kind) for f in results.failures] == [("fp32", "measure", "killed")]
+    assert "killed by SIGKILL" in output
+    assert len([m for m in results.measurements if m.variant == "onnx-int8"]) == 2
+
+
+def _children(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [
+        int(child) for child in text.split() if b"slimner.core.child" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def test_progress_is_shown_on_a_terminal(run: list[str], cache: Path, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command(*run),
+        cwd=tmp_path,
+        env={**os.environ, "SLIMNER_CACHE": str(cache), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    screen = b""
+    while True:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        screen += chunk
+    os.close(master)
+    assert process.wait(timeout=60) in (0, 1)
+    text = screen.decode(errors="replace")
+    for expected in ("build", "evaluate", "measure", "━", "4/4", "winner"):
+        assert expected in text
+
+
+def test_building_scoring_and_measuring_one_artifact(
+    slimner: Slimner, tiny_checkpoint: Path, small_corpus: Path, small_workload: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "artifact"
+    built = slimner("build", tiny_checkpoint, "--variant", "onnx-int8", "--out", out)
+    assert built.returncode == 0, built.stderr
+    assert "parity" in built.stdout
+    scored = slimner("eval", out, "--corpus", small_corpus)
+    assert scored.returncode == 0, scored.stderr
+    assert "all, strict" in scored.stdout
+    measured = slimner("bench", out, "--workload", small_workload, *QUICK)
+    assert measured.returncode == 0, measured.stderr
+    assert "steady" in measured.stdout
+    assert "p50" in measured.stdout
+    again = slimner("build", tiny_checkpoint, "--variant", "onnx-int8", "--out", out)
+    assert (again.returncode, "exists" in again.stderr) == (2, True)
+
+
+def test_each_command_prints_json(
+    slimner: Slimner, artifacts: dict[str, Path], small_corpus: Path, small_workload: Path
+) -> None:
+    scored = json.loads(slimner("eval", artifacts["onnx-fp32"], "--corpus", small_corpus, "--json").stdout)
+    assert scored["strict"]["support"] > 0
+    measured = json.loads(
+        slimner("bench", artifacts["onnx-fp32"], "--workload", small_workload, *QUICK, "--json").stdout
+    )
+    assert [len(record["samples_ms"]) for record in measured] == [20, 20]
+    assert measured[0]["timeline"]
+    assert not measured[1]["timeline"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--variants", "onx-int8"], "did you mean 'onnx-int8'"),
+        (["run", "--baseline", "fp23"], "did you mean 'fp32'"),
+        (["run", "nowhere"], "no checkpoint 'nowhere'"),
+        (["run", "--corpus", "nowhere.bio"], "no corpus 'nowhere.bio'"),
+        (["run", "--workload", "nowhere.txt"], "no workload 'nowhere.txt'"),
+        (["run", "--corpus", "bad.bio"], "bad.bio:2: one column"),
+        (["run", "--corpus", "empty.bio"], "empty.bio: no sentences"),
+        (["run", "--corpus", "types.bio"], "gold has company, which the model does not know"),
+        (["run", "--threads", "0"], "Invalid value"),
+        (["build", "--variant", "onx-int8", "--out", "x"], "did you mean 'onnx-int8'"),
+        (["build", "bad.bio", "--variant", "fp32", "--out", "x"], "is a file"),
+        (["eval", "nowhere"], "no artifact at nowhere"),
+        (["bench", "."], "no manifest.json"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line_and_exit_code_2(
+    slimner: Slimner, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "bad.bio").write_text("王 B-PER\n芳\n", encoding="utf-8")
+    (tmp_path / "empty.bio").write_text("")
+    (tmp_path / "types.bio").write_text("王 B-company\n", encoding="utf-8")
+    done = slimner(*arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "slimner-report").exists()
+
+
+def test_debug_shows_the_traceback(slimner: Slimner) -> None:
+    done = slimner("run", "nowhere", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "no checkpoint 'nowhere'" in done.stderr
+
+
+def test_a_corrupted_artifact_is_refused_with_its_file(
+    slimner: Slimner, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(artifacts["onnx-fp32"], tmp_path / "copy"))
+    data = copy / "model.onnx.data"
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 255
+    data.write_bytes(content)
+    done = slimner("eval", copy)
+    assert done.returncode == 2
+    assert "model.onnx.data was changed after it was built" in done.stderr
+
+
+def test_when_everything_fails_there_is_no_winner_and_exit_code_4(slimner: Slimner, run: list[str]) -> None:
+    done = slimner(*run, "--timeout", "0.01", "--out", "failed")
+    assert done.returncode == 4
+    assert "winner  none" in done.stdout
+
+
+def test_variants_are_listed_with_what_they_need(slimner: Slimner) -> None:
+    listed = {entry["name"]: entry for entry in json.loads(slimner("variants", "--json").stdout)}
+    assert listed["onnx-int8"]["backend"] == "onnxruntime"
+    assert listed["onnx-int8"]["precision"] == "int8"
+    assert "onnxruntime" in listed["onnx-int8"]["needs"]
+    assert all(entry["can_build"] and entry["can_run"] for entry in listed.values())
+    assert "dynamic-int8" in slimner("variants").stdout
+
+
+def test_help_names_every_command_and_version_is_the_installed_one(slimner: Slimner) -> None:
+    import importlib.metadata
+
+    text = slimner("--help").stdout
+    for name in ("run", "build", "eval", "bench", "variants", "Exit codes"):
+        assert name in text
+    assert importlib.metadata.version("slimner") in slimner("--version").stdout

@@ -1,0 +1,120 @@
+"""Fixtures shared by the tests: a tiny real checkpoint, its artifacts, and a way to run the command line for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
+
+Slimner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def make_checkpoint(directory: Path, *, window: int = 64, seed: int = 0, decoding: str = "constrained") -> Path:
+    """A ConvBERT of two small layers with random weights and the embedded tokenizer."""
+    import shutil
+
+    import torch
+    from slimner import zoo
+    from transformers import ConvBertConfig, ConvBertForTokenClassification
+
+    vocabulary = json.loads((zoo.checkpoint() / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    torch.manual_seed(seed)
+    config = ConvBertConfig(
+        vocab_size=len(vocabulary),
+        embedding_size=32,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=window,
+        initializer_range=0.4,
+        id2label=dict(enumerate(LABELS)),
+        label2id={name: i for i, name in enumerate(LABELS)},
+        pad_token_id=0,
+        ner_decoding=decoding,
+    )
+    ConvBertForTokenClassification(config).save_pretrained(directory)
+    shutil.copy(zoo.checkpoint() / "tokenizer.json", directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that builds in seconds; its answers mean nothing, but are real."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One artifact cache for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def artifacts(tiny_checkpoint: Path, cache: Path) -> dict[str, Path]:
+    """The four built-in variants of the tiny checkpoint."""
+    from slimner.variants import VARIANTS, resolve_checkpoint
+    from slimner.variants.building import build
+
+    source = resolve_checkpoint(str(tiny_checkpoint))
+    names = ("fp32", "dynamic-int8", "onnx-fp32", "onnx-int8")
+    return {name: build(source, VARIANTS.get(name), cache=cache, timeout_s=300)[0] for name in names}
+
+
+@pytest.fixture(scope="session")
+def embedded_int8(cache: Path) -> Path:
+    """The embedded checkpoint as onnx-int8."""
+    from slimner.variants import VARIANTS, resolve_checkpoint
+    from slimner.variants.building import build
+
+    return build(resolve_checkpoint("news-zh"), VARIANTS.get("onnx-int8"), cache=cache, timeout_s=300)[0]
+
+
+@pytest.fixture
+def slimner(tmp_path: Path, cache: Path) -> Slimner:
+    """Run `slimner` in a process of its own, in an empty directory."""
+
+    def run(
+        *arguments: str | Path, environment: dict[str, str] | None = None, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env={**os.environ, "SLIMNER_CACHE": str(cache), **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+def command(*arguments: str | Path) -> Sequence[str]:
+    """The command line of `slimner` in this environment."""
+    return [sys.executable, "-c", "from slimner.cli.main import main; main()", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve sentences of the embedded corpus."""
+    from slimner import zoo
+
+    path = tmp_path_factory.mktemp("corpus") / "small.jsonl"
+    path.write_text("\n".join(zoo.corpus().read_text(encoding="utf-8").splitlines()[:12]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten short texts."""
+    path = tmp_path_factory.mktemp("workload") / "small.txt"
+    path.write_text("\n".join(f"第{i}次会议今天在上海举行。" for i in range(10)) + "\n", encoding="utf-8")
+    return path

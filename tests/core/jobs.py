@@ -1,0 +1,43 @@
+"""Jobs for the tests of child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def kill_itself(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def leave() -> None:
+    os._exit(3)
+
+
+def sleep_for_ever() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(60)
+
+
+def allocate(megabytes: int) -> int:
+    return len(bytearray(megabytes * 1_000_000))
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def allocate_in_steps(megabytes: int, seconds: float) -> int:
+    block = bytearray(os.urandom(1000) * megabytes * 1000)
+    time.sleep(seconds)
+    return len(block)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from slimner.core import child
+from slimner.core.errors import ChildError
+
+JOBS = {"PYTHONPATH": str(Path(__file__).parent)}
+
+
+def run(job: str, timeout_s: float = 60, **arguments: object) -> int:
+    return child.run(f"jobs:{job}", dict(arguments), int, timeout_s=timeout_s, environment=JOBS)
+
+
+def test_a_job_gets_its_arguments_and_returns_its_record() -> None:
+    assert run("add", a=2, b=3) == 5
+
+
+def test_an_environment_reaches_the_child_before_its_first_import() -> None:
+    seen = child.run(
+        "jobs:environment", {"name": "OMP_NUM_THREADS"}, str, timeout_s=60, environment={**JOBS, "OMP_NUM_THREADS": "1"}
+    )
+    assert seen == "1"
+
+
+def test_an_exception_comes_back_with_its_type_and_traceback() -> None:
+    with pytest.raises(ChildError, match="ValueError: no such thing") as caught:
+        run("fail", message="no such thing")
+    assert caught.value.kind == "raised"
+    assert "Traceback" in caught.value.stderr_tail
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "crashed")])
+def test_a_signal_is_named_and_the_last_words_are_kept(number: int, kind: str) -> None:
+    with pytest.raises(ChildError, match=signal.Signals(number).name) as caught:
+        run("kill_itself", number=int(number))
+    assert caught.value.kind == kind
+    assert "last words" in caught.value.stderr_tail
+
+
+def test_a_child_killed_by_hand_is_a_failure_with_a_reason() -> None:
+    with child.started("jobs:sleep_for_ever", {}, JOBS) as started:
+        threading.Timer(0.5, os.kill, (started.pid, signal.SIGKILL)).start()
+        with pytest.raises(ChildError, match="memory ran out") as caught:
+            started.result(int, 60)
+    assert caught.value.kind == "killed"
+
+
+def test_a_child_that_writes_nothing_is_a_failure() -> None:
+    with pytest.raises(ChildError, match="exit code 3") as caught:
+        run("leave")
+    assert caught.value.kind == "no-record"
+
+
+def test_a_child_that_sleeps_for_ever_is_stopped_in_time() -> None:
+    started = time.monotonic()
+    with pytest.raises(ChildError, match="still running after 1") as caught:
+        run("sleep_for_ever", timeout_s=1)
+    assert caught.value.kind == "timed-out"
+    assert time.monotonic() - started < 30
+
+
+def test_a_child_out_of_memory_is_a_failure_with_that_reason() -> None:
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 2_000_000_000))
+from slimner.core import child
+from slimner.core.errors import ChildError
+try:
+    child.run("jobs:allocate", {"megabytes": 4000}, int, timeout_s=60)
+except ChildError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **JOBS}, check=True
+    )
+    assert "MemoryError" in done.stdout
+
+
+def test_the_parent_sleeps_while_a_child_works() -> None:
+    before = time.process_time()
+    with pytest.raises(ChildError):
+        run("sleep_for_ever", timeout_s=2)
+    assert time.process_time() - before < 0.2
+
+
+def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = f"""
+from pathlib import Path
+from slimner.core import child
+started = child.start("jobs:sleep_for_ever", {{}})
+Path({str(note)!r}).write_text(str(started.pid))
+started.result(int, 600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **JOBS})
+    deadline = time.monotonic() + 30
+    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    grandchild = int(note.read_text())
+    time.sleep(1)
+    parent.kill()
+    parent.wait()
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the child outlived its parent")

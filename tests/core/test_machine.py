@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+from slimner.core.machine import describe, thread_environment, version
+from slimner.core.memory import peak_bytes, read_stage, since_start_s
+
+
+def test_the_machine_is_described_from_what_it_is() -> None:
+    machine = describe()
+    assert machine.architecture == platform.machine()
+    assert machine.cores == len(os.sched_getaffinity(0))
+    assert machine.memory_bytes > 100_000_000
+    assert machine.libraries["numpy"] == version("numpy")
+    assert machine.instructions.startswith(platform.machine())
+
+
+def test_the_thread_environment_names_the_libraries_that_read_it() -> None:
+    assert thread_environment(3)["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_large_allocation_shows_in_every_figure() -> None:
+    before = read_stage("before")
+    block = bytearray(os.urandom(1000) * 50_000)
+    after = read_stage("after")
+    assert before.pss_bytes is not None
+    assert after.pss_bytes is not None
+    assert before.uss_bytes is not None
+    assert after.uss_bytes is not None
+    for grown in (
+        after.pss_bytes - before.pss_bytes,
+        after.uss_bytes - before.uss_bytes,
+        after.rss_bytes - before.rss_bytes,
+    ):
+        assert abs(grown - len(block)) < 5_000_000
+    assert after.hwm_bytes >= after.rss_bytes - 5_000_000
+    assert after.after_s >= before.after_s
+
+
+def test_the_peak_is_the_childs_own_and_not_inherited() -> None:
+    block = bytearray(os.urandom(1000) * 200_000)
+    code = "from slimner.core.memory import peak_bytes; print(peak_bytes())"
+    child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert peak_bytes() > len(block)
+    assert child < 150_000_000
+
+
+def test_time_since_start_counts_the_life_of_a_process() -> None:
+    code = "import time; time.sleep(1); from slimner.core.memory import since_start_s; print(since_start_s())"
+    alive = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 1.0 <= alive < 20
+    assert since_start_s() > 0

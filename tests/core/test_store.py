@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from slimner.core.errors import UserError
+from slimner.core.journal import Journal
+from slimner.core.store import directory_in_place, read_json, read_results, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
+    target = tmp_path / "value.json"
+    write_json(target, {"old": 1})
+    limit = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from pathlib import Path
+from slimner.core.store import write_text
+try:
+    write_text(Path({str(target)!r}), "x" * 100_000)
+except OSError as error:
+    sys.exit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", limit], check=False).returncode == 7
+    assert read_json(target, dict[str, int]) == {"old": 1}
+    assert os.listdir(tmp_path) == ["value.json"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4096
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "artifact"
+    with contextlib.suppress(RuntimeError), directory_in_place(target) as directory:
+        write_text(directory / "half", "x")
+        raise RuntimeError
+    assert not target.exists()
+    assert os.listdir(tmp_path) == []
+    with directory_in_place(target) as directory:
+        write_text(directory / "whole", "x")
+        assert not target.exists()
+    assert os.listdir(target) == ["whole"]
+
+
+def test_what_a_killed_builder_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    left = tmp_path / f".artifact.{process.pid}.abc"
+    left.mkdir()
+    alive = tmp_path / f".artifact.{os.getpid()}.abc"
+    alive.mkdir()
+    with directory_in_place(tmp_path / "artifact"):
+        pass
+    assert not left.exists()
+    assert alive.exists()
+
+
+def test_a_damaged_file_is_named_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text('{"schema": 1, "slimner": 3}')
+    with pytest.raises(UserError, match=r"results\.json.*\$"):
+        read_results(path)
+    path.write_text('{"schema": 99}')
+    with pytest.raises(UserError, match="schema 99"):
+        read_results(path)
+
+
+def test_a_journal_continues_the_same_run_only(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "j", {"run": 1})
+    first.put("step", [1, 2])
+    assert not first.resumed
+    again = Journal(tmp_path / "j", {"run": 1})
+    assert again.resumed
+    assert again.get("step", list[int]) == [1, 2]
+    assert again.get("other", list[int]) is None
+    other = Journal(tmp_path / "j", {"run": 2})
+    assert not other.resumed
+    assert other.get("step", list[int]) is None
+
+
+def test_a_fresh_journal_forgets_the_same_run(tmp_path: Path) -> None:
+    Journal(tmp_path / "j", 1).put("step", 5)
+    assert Journal(tmp_path / "j", 1, fresh=True).get("step", int) is None

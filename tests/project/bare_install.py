@@ -1,0 +1,25 @@
+"""Run with a bare install of the wheel and the path of an ONNX artifact: it opens and answers without the lab."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+for name in ("torch", "transformers", "scipy", "sklearn", "matplotlib", "optimum", "onnx", "seqeval", "pandas"):
+    assert importlib.util.find_spec(name) is None, f"{name} is installed here, so this would prove nothing"
+
+from slimner import zoo  # noqa: E402
+from slimner.variants import open_predictor  # noqa: E402
+
+for path in (zoo.corpus(), zoo.workload(), zoo.checkpoint() / "model.safetensors"):
+    assert path.is_file(), f"the wheel lacks {path.name}"
+text = "外交部发言人说，法国总统马克龙将于下周访问上海。"
+entities = open_predictor(Path(sys.argv[1]))(text)
+assert ("马克龙", "PER") in [(entity.text, entity.type) for entity in entities], entities
+installed = sum(
+    file.stat().st_size
+    for file in Path(importlib.util.find_spec("numpy").origin).parents[1].rglob("*")
+    if file.is_file()
+)
+sys.stdout.write(f"{entities}\nsite-packages of the bare install: {installed / 1e6:.0f} MB\n")

@@ -1,0 +1,103 @@
+"""The repository keeps what it promises: packages, layers of import, and docs that name everything there is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from slimner.cli.main import COMMANDS, cli
+from slimner.core import errors
+from slimner.variants import VARIANTS
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+DOCS = "\n".join(
+    path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+)
+
+
+def test_every_package_on_disk_is_packaged() -> None:
+    mapped = PROJECT["tool"]["setuptools"]["package-dir"]
+    on_disk = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for top in mapped.values()
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert {name.removeprefix("slimner.") for name in PROJECT["tool"]["setuptools"]["packages"]} == on_disk
+    assert set(mapped) == set(PROJECT["tool"]["setuptools"]["packages"])
+    for folder in mapped.values():
+        assert (ROOT / folder / "py.typed").exists()
+
+
+def test_every_built_in_variant_is_an_entry_point_with_a_file_of_its_own() -> None:
+    for name, value in PROJECT["project"]["entry-points"]["slimner.variants"].items():
+        module = value.partition(":")[0].removeprefix("slimner.").replace(".", "/")
+        assert (ROOT / f"{module}.py").exists()
+        assert module == f"variants/{name.replace('-', '_')}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_docs_name_every_command_and_each_of_its_options(name: str) -> None:
+    assert f"slimner {name}" in DOCS
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            for option in parameter.opts:
+                assert f"`{option}" in DOCS or f" {option} " in DOCS, f"{name} {option}"
+
+
+def test_docs_name_every_variant_and_exit_code() -> None:
+    for name in VARIANTS.names():
+        assert f"`{name}`" in DOCS
+    for constant in ("EXIT_PASS", "EXIT_REGRESSION", "EXIT_USER", "EXIT_FAILED"):
+        assert re.search(rf"^\| {getattr(errors, constant)} \|", DOCS, re.MULTILINE), constant
+
+
+def test_docs_name_every_column_of_the_table_and_every_file_of_a_report() -> None:
+    from slimner.reports.tables import CSV_COLUMNS, HEADINGS
+
+    for name in (*HEADINGS, *CSV_COLUMNS):
+        assert f"`{name}`" in DOCS, name
+    for name in (
+        "results.json",
+        "decision.json",
+        "table.csv",
+        "report.md",
+        "tradeoff.png",
+        "memory.png",
+        "latency.png",
+    ):
+        assert name in DOCS
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_exports_are_sorted() -> None:
+    import slimner.bench
+    import slimner.eval
+    import slimner.reports
+    import slimner.variants
+
+    for package in (slimner.bench, slimner.eval, slimner.reports, slimner.variants):
+        assert list(package.__all__) == sorted(package.__all__)
+
+
+def test_the_error_tree_is_drawn_as_it_is() -> None:
+    drawn = set(re.findall(r"\b(\w+Error)\b", errors.__doc__ or ""))
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.SlimnerError)
+    }
+    assert drawn == defined
