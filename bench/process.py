@@ -59,6 +59,7 @@ def measure_in_child(
     predictor = open_predictor(Path(directory), threads=threads, on_stage=mark)
     load_s = time.perf_counter() - started
 
+    from ..core.machine import describe
     from .workload import read_workload
 
     texts = read_workload(workload).texts
@@ -82,6 +83,7 @@ def measure_in_child(
     return MeasurementRecord(
         variant=manifest.variant,
         artifact=manifest.name,
+        instructions=describe().instructions,
         repetition=repetition,
         load_s=round(load_s, 4),
         first_answer_ms=round(first_answer_ms, 4),

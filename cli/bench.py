@@ -47,7 +47,9 @@ def bench(
     \b
     slimner bench my-artifact --workload texts.txt --repetitions 5
     """
+    options.require("memory_profiler")
     manifest = verify(artifact)
+    options.warn_of_other_instructions(manifest)
     texts = read_workload(workload)
     plan = Plan(
         workload=workload,
@@ -68,7 +70,7 @@ def bench(
         options.print_json(records)
         return
     console = options.out_console()
-    timed = [record for record in records if not record.timeline]
+    timed = [record for record in records if record.timed]
     console.print(f"{manifest.name}, {threads} thread(s), {len(timed)} timed processes\n", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("stage")

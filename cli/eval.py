@@ -31,7 +31,9 @@ def evaluate(artifact: Path, corpus: str, threads: int, seed: int, timeout: floa
     \b
     slimner eval my-artifact --corpus test.bio
     """
+    options.require("seqeval")
     manifest = verify(artifact)
+    options.warn_of_other_instructions(manifest)
     labelled = read_corpus(corpus)
     labelled.require_types(manifest.labels.types)
     with options.err_console().status(f"scoring {manifest.variant} on {len(labelled.sentences):,} sentences"):

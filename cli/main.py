@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..core.errors import EXIT_FAILED, EXIT_USER, SlimnerError
+from ..core.errors import EXIT_FAILED, EXIT_USER, ChildError, SlimnerError
 
 COMMANDS = {
     "run": "slimner.cli.run:run",
@@ -65,9 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
         code: Any = cli.main(args=arguments, prog_name="slimner", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
-        _interrupted(console)
+        _interrupted(console, arguments)
     except KeyboardInterrupt:
-        _interrupted(console)
+        _interrupted(console, arguments)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USER)
@@ -77,6 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
     except SlimnerError as error:
         if debug:
             console.print_exception()
+        if isinstance(error, ChildError) and error.stderr_tail:
+            lines = error.stderr_tail.splitlines()
+            console.print("\n".join(lines if debug else lines[-1:]), markup=False, style="dim")
         _say(console, error.message, error.remedy)
         sys.exit(error.exit_code)
     except OSError as error:
@@ -87,8 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _interrupted(console: Console) -> None:
-    console.print("interrupted; nothing half-written is left. The same command goes on where it stopped.")
+def _interrupted(console: Console, arguments: list[str]) -> None:
+    resumes = " The same command goes on where it stopped." if arguments[:1] == ["run"] else ""
+    console.print(f"interrupted; nothing half-written is left.{resumes}")
     sys.exit(130)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
+
+from ..core.errors import MissingDependencyError
+from ..core.machine import describe
+from ..variants import Manifest
 
 corpus = click.option(
     "--corpus",
@@ -33,7 +38,7 @@ threads = click.option(
 seed = click.option("--seed", type=int, default=1, show_default=True, help="Seed of resampling and of text order.")
 timeout = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=7 * 24 * 3600),
     default=900.0,
     show_default=True,
     metavar="SECONDS",
@@ -74,3 +79,24 @@ def err_console() -> Console:
 def print_json(record: Any) -> None:
     """Print a record as JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
+
+
+def require(*modules: str) -> None:
+    """Raise MissingDependencyError if this install lacks one of the modules."""
+    if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
+        raise MissingDependencyError(
+            f"this command needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+        )
+
+
+def warn_of_other_instructions(manifest: Manifest) -> None:
+    """Say so if an artifact was built for another instruction set than this machine's."""
+    here = describe().instructions
+    if manifest.instructions != here:
+        err_console().print(
+            f"note: {manifest.name} was built for {manifest.instructions}, this machine has {here}; "
+            "INT8 answers and speed may differ, build it here",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )

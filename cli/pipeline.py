@@ -12,7 +12,7 @@ import msgspec
 
 from ..bench import Plan, Step, Workload, measure, steps
 from ..core import child
-from ..core.errors import ArtifactError, ChildError, MissingDependencyError, SlimnerError
+from ..core.errors import CheckpointError, ChildError, SlimnerError
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe, thread_environment
 from ..core.records import BuildRecord, EvaluationRecord, Failure, MeasurementRecord, Results, Settings
@@ -33,6 +33,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     workload_name: str
     variants: tuple[Variant, ...]
     settings: Settings
+    broken: tuple[Failure, ...] = ()
 
 
 class Pipeline:
@@ -43,7 +44,7 @@ class Pipeline:
         self.out = out
         self.progress = progress
         self.fresh = fresh
-        self.failures: list[Failure] = []
+        self.failures: list[Failure] = list(inputs.broken)
         self.artifacts: dict[str, Path] = {}
 
     def run(self) -> Results:
@@ -99,7 +100,13 @@ class Pipeline:
         )
         self.journal = Journal(self.out / ".unfinished", identity, fresh=self.fresh)
 
-    def _fail(self, variant: str, step: str, error: SlimnerError) -> None:
+    def _keep(self, step: str, record: EvaluationRecord | MeasurementRecord) -> None:
+        try:
+            self.journal.put(step, record)
+        except OSError as error:  # the run itself goes on in memory
+            self.progress.failed(step, f"not kept for a later start: {error}", counts=False)
+
+    def _fail(self, variant: str, step: str, error: Exception) -> None:
         kind = error.kind if isinstance(error, ChildError) else "refused"
         tail = error.stderr_tail if isinstance(error, ChildError) else ""
         self.failures.append(Failure(variant=variant, step=step, kind=kind, reason=str(error), stderr_tail=tail))
@@ -113,7 +120,9 @@ class Pipeline:
             path, cached = build(
                 self.inputs.checkpoint, variant, cache=cache_directory(), timeout_s=self.inputs.settings.timeout_s
             )
-        except (ChildError, MissingDependencyError) as error:
+        except CheckpointError:
+            raise  # it would fail every variant alike
+        except (SlimnerError, OSError) as error:
             self._fail(variant.name, "build", error)
             return None
         manifest = verify(path)
@@ -147,10 +156,10 @@ class Pipeline:
                     timeout_s=self.inputs.settings.timeout_s,
                     environment=thread_environment(self.inputs.settings.threads),
                 )
-            except ChildError as error:
+            except (SlimnerError, OSError) as error:
                 self._fail(variant, "evaluate", error)
                 return None
-            self.journal.put(step, record)
+            self._keep(step, record)
         self.progress.done("evaluate", f"{variant} F1 {record.strict.f1 * 100:.2f}")
         return record
 
@@ -165,10 +174,10 @@ class Pipeline:
             try:
                 verify(step.artifact)
                 record = measure(step, plan)
-            except (ChildError, ArtifactError) as error:
+            except (SlimnerError, OSError) as error:
                 self._fail(variant, "measure", error)
                 return None
-            self.journal.put(step.name, record)
+            self._keep(step.name, record)
         self.progress.done("measure", f"{variant}, process {step.repetition}")
         return record
 

@@ -56,8 +56,9 @@ class Steps:
                 f"{phase} {self._done[phase]}/{self._totals[phase]}: {what}", markup=False, soft_wrap=True
             )
 
-    def failed(self, phase: str, what: str) -> None:
+    def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
         """A step has failed; it stays on the screen."""
         self.console.print(f"{phase} failed: {what}", style="red", markup=False, soft_wrap=True)
-        self._done[phase] += 1
-        self._bars.update(self._tasks[phase], advance=1)
+        if counts:
+            self._done[phase] += 1
+            self._bars.update(self._tasks[phase], advance=1)

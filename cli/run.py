@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import click
 
 from ..bench import read_workload
-from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError
+from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError, UserError
 from ..core.machine import describe
-from ..core.records import Settings
+from ..core.records import Failure, Settings
 from ..core.store import write_text
 from ..eval import Corpus, read_corpus
 from ..eval.corpora import EMBEDDED
@@ -86,7 +85,7 @@ def run(
     source = resolve_checkpoint(checkpoint)
     labelled = read_corpus(corpus)
     labelled.require_types(source.labels.types)
-    chosen = _chosen(names, baseline)
+    chosen, broken = _chosen(names, baseline)
     workload = workload or _default_workload(labelled, out)
     texts = read_workload(workload)
     inputs = Inputs(
@@ -96,8 +95,9 @@ def run(
         workload=texts,
         workload_name=workload,
         variants=chosen,
+        broken=broken,
         settings=Settings(
-            variants=tuple(variant.name for variant in chosen),
+            variants=(*(variant.name for variant in chosen), *(failure.variant for failure in broken)),
             baseline=baseline,
             threads=threads,
             repetitions=repetitions,
@@ -113,6 +113,7 @@ def run(
         f"{source.name} · {source.architecture} {source.parameters / 1e6:.1f} M · "
         f"{len(labelled.sentences):,} sentences · {machine.cores} cores, {machine.instructions} · "
         f"{threads} thread{'s' if threads > 1 else ''} each",
+        markup=False,
         soft_wrap=True,
     )
     with Steps(screen) as progress:
@@ -129,10 +130,14 @@ def run(
         console.print(terminal(rows, decision.winner))
         console.print()
         if decision.winner:
-            console.print(f"  winner  {decision.winner} because {decision.because}", style="bold", soft_wrap=True)
+            console.print(
+                f"  winner  {decision.winner} because {decision.because}", style="bold", markup=False, soft_wrap=True
+            )
         else:
             closest = f"; closest is {decision.closest}" if decision.closest else ""
-            console.print(f"  winner  none: {decision.because}{closest}", style="bold red", soft_wrap=True)
+            console.print(
+                f"  winner  none: {decision.because}{closest}", style="bold red", markup=False, soft_wrap=True
+            )
         for variant, reason in decision.losers.items():
             console.print(f"  not     {variant}: {reason}", markup=False, soft_wrap=True)
         for note in notes(results):
@@ -144,26 +149,32 @@ def run(
     return EXIT_PASS if decision.winner else EXIT_REGRESSION
 
 
-def _chosen(names: str | None, baseline: str) -> tuple[Variant, ...]:
-    """The variants to compare, in order; the baseline is always among them."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()] if names else VARIANTS.names()
-    variants = [VARIANTS.get(name) for name in dict.fromkeys((baseline, *wanted))]
+def _chosen(names: str | None, baseline: str) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
+    """The variants to compare, in order, the baseline among them; and those of plugins that cannot be imported."""
+    failures: list[Failure] = []
+    variants = [VARIANTS.get(baseline)]
+    if names:
+        wanted = [name.strip() for name in names.split(",") if name.strip()]
+        variants += [VARIANTS.get(name) for name in dict.fromkeys(wanted) if name != baseline]
+    else:
+        for name in VARIANTS.names():
+            try:
+                variants += [VARIANTS.get(name)] if name != baseline else []
+            except UserError as error:  # somebody's plugin; nobody asked for it by name
+                failures.append(Failure(variant=name, step="load", kind="refused", reason=str(error)))
     lacking = sorted({module for variant in variants for module in variant.missing(building=True)})
     if all(variant.missing(building=True) for variant in variants):
         raise MissingDependencyError(
             f"no variant can be built here: {', '.join(lacking)} not installed", "pip install 'slimner[lab]'"
         )
-    if missing := [m for m in ("seqeval", "memory_profiler", "matplotlib") if importlib.util.find_spec(m) is None]:
-        raise MissingDependencyError(
-            f"a run needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
-        )
-    return order(variants, baseline)
+    options.require("seqeval", "memory_profiler", "matplotlib")
+    return order(variants, baseline), tuple(failures)
 
 
 def _default_workload(corpus: Corpus, out: Path) -> str:
     """The embedded workload for the embedded corpus; else the corpus's own texts, written beside the report."""
     if corpus.name == EMBEDDED:
         return EMBEDDED
-    path = out / "workload.txt"
+    path = out / "slimner-workload.txt"
     write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))
     return str(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from ..core.errors import UserError
@@ -65,7 +66,7 @@ def variants(as_json: bool, debug: bool) -> None:
             ", ".join(line.needs),
             "[green]yes[/]" if line.can_build else "[yellow]no[/]",
             "[green]yes[/]" if line.can_run else "[yellow]no[/]",
-            f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary,
+            escape(f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary),
         )
     console = options.out_console()
     console.print(table)

@@ -21,13 +21,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .errors import ChildError, SlimnerError
+from . import errors
+from .errors import ChildError, SlimnerError, UnknownNameError, UserError
 from .store import write_bytes
 
 T = TypeVar("T")
 RECORD = "record.json"
 ERROR = "error.json"
 STDERR_TAIL_LINES = 12
+LONGEST_WAIT_S = 7 * 24 * 3600.0
 
 
 class Specification(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,11 @@ class Child:
             )
         if error.exists():
             raised = msgspec.json.decode(error.read_bytes(), type=RaisedError)
-            message = raised.message if raised.type == "SlimnerError" else f"{raised.type}: {raised.message}"
+            known = getattr(errors, raised.type, None)
+            if isinstance(known, type) and issubclass(known, UserError):  # what the child found is the user's to mend
+                kind_of = UserError if known is UnknownNameError else known
+                raise kind_of(raised.message, raised.remedy)
+            message = raised.message if known else f"{raised.type}: {raised.message}"
             raise ChildError(message, "raised", self._stderr(), raised.remedy)
         if not record.exists():
             raise ChildError(f"ended with exit code {code} and wrote no record", "no-record", self._stderr())
@@ -114,7 +120,7 @@ def start(job: str, arguments: dict[str, Any], environment: dict[str, str] | Non
     (path / "specification.json").write_bytes(msgspec.json.encode(Specification(job=job, arguments=arguments)))
     with (path / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "slimner.core.child", str(path)],
+            [sys.executable, "-P", "-m", "slimner.core.child", str(path)],  # -P: nothing from the working directory
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
@@ -144,11 +150,13 @@ def run(
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     """Sleep in the kernel until the process ends; False if it did not within the time."""
-    if not hasattr(os, "pidfd_open"):
+    timeout_s = min(LONGEST_WAIT_S, timeout_s)
+    try:
+        handle = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # Linux before 5.3, or a sandbox that forbids it: wait in short sleeps
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout_s)
         return process.poll() is not None
-    handle = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
@@ -156,6 +164,8 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     finally:
         os.close(handle)
     if ended:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started and left running; itself it is not reaped yet
         process.wait()
     return ended
 
@@ -190,13 +200,12 @@ def main(path: Path) -> None:
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
         write_bytes(path / RECORD, msgspec.json.encode(function(**specification.arguments)))
-    except SlimnerError as error:
-        _write_error(path, RaisedError(type="SlimnerError", message=error.message, remedy=error.remedy))
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        _write_error(path, RaisedError(type=type(error).__name__, message=str(error)))
+        message, remedy = (error.message, error.remedy) if isinstance(error, SlimnerError) else (str(error), "")
+        _write_error(path, RaisedError(type=type(error).__name__, message=message, remedy=remedy))
 
 
 def _write_error(path: Path, error: RaisedError) -> None:

@@ -70,12 +70,13 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     """One fresh process that opens an artifact and runs the workload: memory by stage, and a latency for every text.
 
     `samples_ms[i]` is the time for the text `texts[i]` of the workload. `other_load_cores` is the processor time that
-    others used on this machine meanwhile, per second. When `timeline` is not empty the process was sampled from
-    outside, and its latencies are not used.
+    others used on this machine meanwhile, per second. Repetition 0 is sampled from outside: it has the time line,
+    and its latencies are not used.
     """
 
     variant: str
     artifact: str
+    instructions: str
     repetition: int
     load_s: float
     first_answer_ms: float
@@ -87,6 +88,11 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     threads: Threads
     other_load_cores: float
     stolen_s: float
+
+    @property
+    def timed(self) -> bool:
+        """Whether its latencies count."""
+        return self.repetition > 0
 
     def stage(self, name: str) -> Stage:
         """The stage of that name; KeyError if the process never reached it."""
@@ -119,6 +125,7 @@ class EvaluationRecord(Record, frozen=True, kw_only=True):
 
     variant: str
     artifact: str
+    instructions: str
     corpus: str
     corpus_sha256: str
     strict: Score

@@ -53,7 +53,17 @@ class Registry(Generic[T]):
             ) from error
         if not isinstance(loaded, self.expected):
             raise UserError(f"{entry.value} is not a {self.expected.__name__}", f"fix the {self.group} entry point")
+        if getattr(loaded, "name", name) != name:
+            raise UserError(
+                f"{entry.value} is registered as '{name}' and calls itself '{getattr(loaded, 'name', '')}'",
+                f"give both the same name in the {self.group} entry point and the class",
+            )
         return cast("T", loaded)
+
+    def distribution(self, name: str) -> tuple[str, str]:
+        """Name and version of the distribution that registers the plugin."""
+        found = self._entries()[name].dist
+        return (found.name, found.version) if found else ("", "")
 
     def __iter__(self) -> Iterator[T]:
         for name in self.names():

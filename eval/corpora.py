@@ -1,7 +1,7 @@
 """Labelled sentences from column files (a token and its IOB2 tag a line) and from JSON lines with character spans.
 
-The text given is the text indexed: nothing is normalized. In a column file the text is the tokens joined, without a
-space where neighbours are Chinese, Japanese or single characters, with one elsewhere.
+The text given is the text indexed: nothing is normalized. In a column file the text is the tokens joined: without
+spaces in a file of single characters, else with one between neighbours unless an ideograph or kana is on either side.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..core.errors import CorpusError
 from ..core.records import CorpusFacts
 from ..core.store import sha256_file
 from ..variants.labels import Span, spans
+from ..variants.predictor import UNSPACED
 
 EMBEDDED = "news-zh"
 
@@ -82,14 +83,16 @@ def read_corpus(name: str) -> Corpus:
 def _columns(path: Path, lines: list[str]) -> Iterator[Sentence]:
     tokens: list[str] = []
     tags: list[str] = []
+    firsts = [line.split(None, 1)[0] for line in lines if line.strip()]
+    characters = sum(len(token) == 1 for token in firsts) > 0.9 * len(firsts)
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip() or line.startswith("-DOCSTART-"):
             if tokens:
-                yield _joined(tokens, tags)
+                yield _joined(tokens, tags, characters=characters)
                 tokens, tags = [], []
             continue
-        columns = line.split()
-        if len(columns) < 2:
+        columns = [column.strip() for column in line.split("\t")] if "\t" in line else line.split()
+        if len(columns) < 2 or not columns[0]:
             raise CorpusError(
                 f"{path}:{number}: one column, '{line[:40]}'", "a line is a token, white space, and its tag"
             )
@@ -105,12 +108,10 @@ def _columns(path: Path, lines: list[str]) -> Iterator[Sentence]:
         tags.append(tag)
 
 
-def _joined(tokens: list[str], tags: list[str]) -> Sentence:
-    """Tokens as a text: words of several letters are set apart by a space, single characters are not."""
-    apart = sum(len(token) > 1 and token[0].isascii() for token in tokens) * 2 > len(tokens)
+def _joined(tokens: list[str], tags: list[str], *, characters: bool) -> Sentence:
     text, offsets = "", list[tuple[int, int]]()
     for token in tokens:
-        if apart and text:
+        if text and not characters and not UNSPACED.match(text[-1]) and not UNSPACED.match(token[0]):
             text += " "
         offsets.append((len(text), len(text) + len(token)))
         text += token

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.machine import describe
 from ..core.records import EvaluationRecord, Score, TypeCount
 from ..variants import open_predictor, read_manifest
 from ..variants.labels import spans
@@ -91,6 +92,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     return EvaluationRecord(
         variant=manifest.variant,
         artifact=manifest.name,
+        instructions=describe().instructions,
         corpus=corpus.name,
         corpus_sha256=corpus.sha256,
         strict=strict,

@@ -13,7 +13,7 @@ it goes on from the last saved step in `--work`.
 
     python recipes/train_news_zh.py --train msra/train.bio --dev msra/dev.bio \
         --raw news_docs.txt --raw-bio cluener/train.bio \
-        --lexicon cluener/train.bio --out zoo/news_zh --work .news-zh
+        --lexicon cluener/train.bio --out zoo/news_zh/checkpoint --work .news-zh
 """
 
 from __future__ import annotations
@@ -51,16 +51,20 @@ LEXICON_TYPES = {
 Sentence = tuple[list[str], list[str]]  # characters, tags
 
 
+FOLD = normalizers.NFKC()
+
+
 def read_bio(path: Path) -> list[Sentence]:
-    """Sentences of a two-column file, blank lines between them."""
+    """Sentences of a two-column file, blank lines between them, in the characters the tokenizer will make of them."""
     sentences: list[Sentence] = []
     characters: list[str] = []
     tags: list[str] = []
     for line in [*path.read_text(encoding="utf-8").splitlines(), ""]:
         if line.strip():
             character, tag = line.split()
-            characters.append(character)
-            tags.append(tag)
+            folded = FOLD.normalize_str(character)  # one character may become several: a name goes on in them
+            characters.extend(folded)
+            tags.extend([tag] + [tag.replace("B-", "I-")] * (len(folded) - 1))
         elif characters:
             sentences.append((characters, tags))
             characters, tags = [], []
@@ -83,7 +87,7 @@ def build_tokenizer(counts: collections.Counter[str], minimum: int) -> Tokenizer
     """One token a visible character; full-width forms fold to half-width, offsets stay the text's."""
     vocabulary = SPECIAL + sorted(c for c, n in counts.items() if n >= minimum)
     tokenizer = Tokenizer(models.WordLevel({t: i for i, t in enumerate(vocabulary)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.normalizer = FOLD
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("."), "isolated")]
     )
@@ -326,8 +330,7 @@ def train(arguments: argparse.Namespace) -> None:
     for path in arguments.raw:
         for line in path.read_text(encoding="utf-8").splitlines():
             raw += [s for s in re.split(r"(?<=[。！？])", re.sub(r"\s", "", line)) if s]
-    fold = normalizers.NFKC()
-    raw = [fold.normalize_str(t) for t in raw]
+    raw = [FOLD.normalize_str(t) for t in raw]
     counts = collections.Counter(c for t in raw for c in t)
     tokenizer = build_tokenizer(counts, arguments.minimum_count)
     encode = Encoder(tokenizer)
@@ -468,7 +471,7 @@ def main() -> None:
     parser.add_argument("--lexicon", type=Path, action="append", default=[], help="column file to draw names from")
     parser.add_argument("--out", type=Path, required=True, help="directory of the finished checkpoint")
     parser.add_argument("--work", type=Path, required=True, help="directory of the state to resume from")
-    parser.add_argument("--epochs", type=int, default=11)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--masked-epochs", type=int, default=4)
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--substitution", type=float, default=0.2, help="share of entities replaced")

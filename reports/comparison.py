@@ -50,7 +50,7 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
     build = next((b for b in results.builds if b.variant == variant), None)
     failures = [f"{f.step}: {f.reason}" for f in results.failures if f.variant == variant]
     measured = [m for m in results.measurements if m.variant == variant]
-    timed = [m for m in measured if not m.timeline]
+    timed = [m for m in measured if m.timed]
     samples = np.asarray([s for m in timed for s in m.samples_ms])
     seed = results.settings.seed
     is_baseline = variant == results.settings.baseline

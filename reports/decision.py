@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from .comparison import Row
-from .units import megabytes, milliseconds, points, times
+from .units import megabytes, milliseconds, points, seconds
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,8 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
     winner = min(tied, key=lambda row: (complexity.get(row.variant, 0), _memory(row)))
     for row in feasible:
         if row is not winner:
-            losers[row.variant] = _loses(row, winner, tie=row in tied)
+            simpler = complexity.get(winner.variant, 0) < complexity.get(row.variant, 0)
+            losers[row.variant] = _loses(row, winner, tie=row in tied, simpler=simpler)
     baseline = next((row for row in rows if row.baseline), None)
     return Decision(
         policy=policy,
@@ -102,17 +103,33 @@ def _change(now: float | None, before: float | None) -> str:
     return f"{(now / before - 1) * 100:+.0f} %"
 
 
-def _loses(row: Row, winner: Row, *, tie: bool) -> str:
+def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
+    share = _memory(row) / _memory(winner)
     if tie:
-        return f"{megabytes(row.steady_bytes)}, as much memory as the winner, but less simple to run"
-    figures: list[tuple[str, Callable[[Row], float | None], Callable[[float | None], str]]] = [
-        ("p95", lambda r: r.p95_ms, milliseconds),
-        ("artifact", lambda r: r.size_bytes, megabytes),
-    ]
-    reason = f"{megabytes(row.steady_bytes)}, {times(_memory(row) / _memory(winner))} the winner's memory"
+        reason = (
+            f"{megabytes(row.steady_bytes)}, as much memory as the winner, {'less simple' if simpler else 'no simpler'}"
+        )
+    else:
+        more = (
+            f"{share:.1f} times the winner's memory"
+            if share >= 1.2
+            else f"{(share - 1) * 100:.0f} % more than the winner"
+        )
+        reason = f"{megabytes(row.steady_bytes)}, {more}"
     better = [
         f"{name} {show(mine)} against {show(theirs)}"
-        for name, of, show in figures
+        for name, of, show in FIGURES
         if (mine := of(row)) is not None and (theirs := of(winner)) is not None and mine < theirs * 0.98
     ]
-    return f"{reason}, though {' and '.join(better)}" if better else f"{reason}, and better in nothing else measured"
+    if row.f1 and winner.f1 and row.f1.value > winner.f1.value + 0.0005:
+        better.insert(0, f"F1 {row.f1.value * 100:.2f} against {winner.f1.value * 100:.2f}")
+    return f"{reason}, though {', '.join(better)}" if better else f"{reason}, and better in nothing else measured"
+
+
+FIGURES: Sequence[tuple[str, Callable[[Row], float | None], Callable[[float | None], str]]] = (
+    ("p50", lambda row: row.p50_ms, milliseconds),
+    ("p95", lambda row: row.p95_ms, milliseconds),
+    ("load", lambda row: row.load_s, seconds),
+    ("artifact", lambda row: row.size_bytes, megabytes),
+    ("peak", lambda row: row.peak_bytes, megabytes),
+)

@@ -12,7 +12,7 @@ THREAD_SLACK = 0.25
 def notes(results: Results) -> list[str]:
     """Warnings, most important first."""
     found: list[str] = []
-    timed = [m for m in results.measurements if not m.timeline]
+    timed = [m for m in results.measurements if m.timed]
     crowded = [m for m in timed if m.other_load_cores > BUSY_CORES]
     if crowded:
         worst = max(m.other_load_cores for m in crowded)
@@ -43,6 +43,18 @@ def notes(results: Results) -> list[str]:
     if results.machine.governor not in (None, "performance"):
         found.append(
             f"the processor's governor is '{results.machine.governor}'; set it to 'performance' for steady timings"
+        )
+    shared = {
+        m.variant for m in timed if (pss := m.stage("steady").pss_bytes) and m.stage("steady").rss_bytes > 1.25 * pss
+    }
+    if shared:
+        found.append(
+            f"other processes map the libraries of {', '.join(sorted(shared))}, so PSS counts a share of them only "
+            "(alone it would need up to its RSS): end the others and run again"
+        )
+    if any(m.repetition == 0 and not m.timeline for m in results.measurements):
+        found.append(
+            "a time line is empty: memory_profiler could not sample the process; the stages are not touched by it"
         )
     if any(s.pss_bytes is None for m in results.measurements for s in m.stages):
         found.append("this kernel gives no PSS (smaps_rollup), so memory is missing: measure on Linux 4.14 or newer")

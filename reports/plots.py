@@ -108,9 +108,7 @@ def latency(results: Results) -> bytes | None:
     figure, axes = _figure(7.5, 4.8)
     drawn = False
     for colour, variant in zip(COLOURS * len(results.settings.variants), results.settings.variants, strict=False):
-        samples = sorted(
-            s for m in results.measurements if m.variant == variant and not m.timeline for s in m.samples_ms
-        )
+        samples = sorted(s for m in results.measurements if m.variant == variant and m.timed for s in m.samples_ms)
         if samples:
             drawn = True
             axes.plot(samples, [(i + 1) / len(samples) for i in range(len(samples))], color=colour, label=variant)

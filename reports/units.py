@@ -27,11 +27,6 @@ def rate(value: float | None) -> str:
     return MISSING if value is None else f"{value:.0f}"
 
 
-def times(ratio: float) -> str:
-    """A factor."""
-    return f"{ratio:.1f} times"
-
-
 def score(value: Interval | None) -> str:
     """F1 in percent with half the width of its interval."""
     return MISSING if value is None else f"{value.value * 100:.2f} ±{value.half_width * 100:.1f}"

@@ -41,6 +41,12 @@ class Manifest(Record, frozen=True, kw_only=True):
     build_s: float
     build_peak_bytes: int | None
     files: dict[str, File]
+    seal: str = ""
+    """Hash of everything above, so that a changed manifest is found like any other changed file."""
+
+    def sealed(self) -> Manifest:
+        """The same with its seal."""
+        return msgspec.structs.replace(self, seal=sha256_of(msgspec.structs.replace(self, seal="")))
 
     @property
     def name(self) -> str:
@@ -68,7 +74,7 @@ def describe_files(directory: Path) -> dict[str, File]:
     return {
         str(path.relative_to(directory)): File(sha256=sha256_file(path), size_bytes=path.stat().st_size)
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != directory / MANIFEST
     }
 
 
@@ -90,6 +96,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise ArtifactError(f"{path}: {error}", "build the artifact again") from None
     if manifest.schema != MANIFEST_SCHEMA:
         raise ArtifactError(f"{path}: schema {manifest.schema}, this slimner reads {MANIFEST_SCHEMA}", "build it again")
+    if manifest.seal != manifest.sealed().seal:
+        raise ArtifactError(f"{path} was changed after it was written", "build the artifact again")
     for name, file in manifest.files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ArtifactError(f"{path} names a file outside the artifact: {name}", "build the artifact again")
@@ -106,6 +114,9 @@ def read_manifest(directory: Path) -> Manifest:
 def verify(directory: Path) -> Manifest:
     """The manifest, after every file's content was checked against its hash; ArtifactError names the changed file."""
     manifest = read_manifest(directory)
+    there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    if strange := sorted(there - {MANIFEST, *manifest.files}):
+        raise ArtifactError(f"{directory} has a file that its manifest does not name: {strange[0]}", "remove it")
     for name, file in manifest.files.items():
         if sha256_file(directory / name) != file.sha256:
             raise ArtifactError(f"{directory / name} was changed after it was built", "build the artifact again")

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from .. import zoo
 from ..core import child
 from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
-from ..core.machine import WIDE_DOT_PRODUCTS, describe, versions
+from ..core.machine import LIBRARIES, WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
 from ..core.store import directory_in_place, write_json
@@ -53,7 +53,12 @@ def facts(checkpoint: Checkpoint) -> CheckpointFacts:
 
 def key_of(checkpoint: Checkpoint, variant: Variant) -> str:
     """Identity of the artifact that building this variant here and now gives."""
-    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, versions(tuple(variant.versions_of)))
+    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, _tools(variant))
+
+
+def _tools(variant: Variant) -> dict[str, str]:
+    """Versions of everything that may change what a build gives: slimner, the libraries, the variant's distribution."""
+    return versions(("slimner", *LIBRARIES)) | dict([VARIANTS.distribution(variant.name)])
 
 
 def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: float) -> tuple[Path, bool]:
@@ -66,10 +71,11 @@ def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: f
     target = cache / "artifacts" / artifact_name(variant.name, key)
     if target.exists():
         try:
-            verify(target)
-            return target, True
+            if verify(target).key == key:
+                return target, True
         except ArtifactError:
-            shutil.rmtree(target)
+            pass
+        shutil.rmtree(target)
     if missing := variant.missing(building=True):
         raise MissingDependencyError(
             f"building '{variant.name}' needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
@@ -110,7 +116,7 @@ def build_in_child(checkpoint: str, variant: str, directory: str, key: str) -> M
     chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))
     shutil.copyfile(source.tokenizer, target / "tokenizer.json")
     parity = _parity(source, chosen, target)
-    if chosen.precision == "fp32" and not parity.max_abs_logit_difference <= FP32_TOLERANCE:
+    if chosen.precision == "fp32" and parity.max_abs_logit_difference > FP32_TOLERANCE:
         raise SlimnerError(
             f"logits differ from the checkpoint's by {parity.max_abs_logit_difference:.2g}, "
             f"more than {FP32_TOLERANCE:g} for fp32",
@@ -124,13 +130,13 @@ def build_in_child(checkpoint: str, variant: str, directory: str, key: str) -> M
         labels=source.labels,
         window=source.window,
         instructions=machine.instructions,
-        tools=versions(tuple(chosen.versions_of)),
+        tools=_tools(chosen),
         parity=parity,
         build_s=round(time.perf_counter() - started, 3),
         build_peak_bytes=peak_bytes(),
         files=describe_files(target),
     )
-    write_json(target / MANIFEST, manifest)
+    write_json(target / MANIFEST, manifest.sealed())
     return read_manifest(target)
 
 
@@ -151,6 +157,8 @@ def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> Parity
     worst, total, same, tokens = 0.0, 0.0, 0, 0
     for window in windows:
         expected, got = reference(window), model(window)
+        if not np.isfinite(got).all():
+            raise SlimnerError("logits are not finite", "the variant does not work on this machine or for this model")
         difference = np.abs(expected - got)
         worst = max(worst, float(difference.max()))
         total += float(difference.mean()) * len(window)

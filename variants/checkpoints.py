@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from tokenizers import Tokenizer
 
 from .. import zoo
 from ..core.errors import CheckpointError
@@ -59,24 +60,29 @@ def resolve_checkpoint(name: str) -> Checkpoint:
     ):
         if not (path / file).is_file():
             raise CheckpointError(f"{path} has no {file}", remedy)
-    config = _json(path / CONFIG)
-    tokenizer_config = _json(path / "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
-    architectures = config.get("architectures") or ["?"]
-    if not str(architectures[0]).endswith("ForTokenClassification"):
+    config = _read(path / CONFIG, _Config)
+    limits = path / "tokenizer_config.json"
+    tokenizer_config = _read(limits, _TokenizerConfig) if limits.is_file() else _TokenizerConfig()
+    architecture = (config.architectures or ["?"])[0]
+    if not architecture.endswith("ForTokenClassification"):
         raise CheckpointError(
-            f"{path / CONFIG}: architecture {architectures[0]} does not classify tokens",
+            f"{path / CONFIG}: architecture {architecture} does not classify tokens",
             "give a checkpoint of a ...ForTokenClassification model",
         )
     try:
-        labels = Labels.of(config.get("id2label") or {}, decoding=config.get("ner_decoding", "argmax"))
+        labels = Labels.of(config.id2label or {}, decoding=config.ner_decoding)
     except ValueError as error:
         raise CheckpointError(
             f"{path / CONFIG}: {error}", "set id2label to the tags the model was trained on"
         ) from None
+    try:
+        Tokenizer.from_file(str(path / TOKENIZER))
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise CheckpointError(f"{path / TOKENIZER}: {error}", "save the tokenizer again") from None
     return Checkpoint(
         name=EMBEDDED if name == EMBEDDED else path.resolve().name,
         path=path.resolve(),
-        architecture=str(architectures[0]).removesuffix("ForTokenClassification"),
+        architecture=architecture.removesuffix("ForTokenClassification"),
         labels=labels,
         window=_window(config, tokenizer_config),
         parameters=_parameters(path / WEIGHTS),
@@ -84,19 +90,38 @@ def resolve_checkpoint(name: str) -> Checkpoint:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+class _Config(msgspec.Struct):
+    """What slimner reads of a model's config.json."""
+
+    architectures: list[str] | None = None
+    id2label: dict[str, str] | None = None
+    model_type: str | None = None
+    max_position_embeddings: int | None = None
+    pad_token_id: int | None = None
+    ner_decoding: str = "argmax"
+
+
+class _TokenizerConfig(msgspec.Struct):
+    """What slimner reads of a tokenizer_config.json; a model without a limit has an absurdly large number there."""
+
+    model_max_length: float | None = None
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: {error}", "the file is damaged; save the checkpoint again") from None
+        raise CheckpointError(f"{path}: {error}", "save the checkpoint again") from None
 
 
-def _window(config: dict[str, Any], tokenizer_config: dict[str, Any]) -> int:
-    positions = config.get("max_position_embeddings") or 512
-    if config.get("model_type") in OFFSET_POSITIONS:
-        positions -= config.get("pad_token_id", 1) + 1
-    limit = tokenizer_config.get("model_max_length")
-    return int(min(positions, limit)) if isinstance(limit, int | float) else int(positions)
+def _window(config: _Config, tokenizer_config: _TokenizerConfig) -> int:
+    positions = config.max_position_embeddings or 512
+    if config.model_type in OFFSET_POSITIONS:
+        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
+    return int(min(positions, tokenizer_config.model_max_length or positions))
 
 
 def _parameters(path: Path) -> int:

@@ -34,6 +34,8 @@ class Labels(msgspec.Struct, frozen=True):
             raise ValueError("id2label does not number its tags from 0")
         if wrong := [tag for tag in tags if tag != "O" and not re.fullmatch(r"[BI]-.+", tag)]:
             raise ValueError(f"'{wrong[0]}' is not an IOB2 tag (O, B-TYPE, I-TYPE)")
+        if stray := [tag for tag in tags if tag.startswith("I-") and f"B-{tag[2:]}" not in tags]:
+            raise ValueError(f"'{stray[0]}' has no 'B-{stray[0][2:]}' beside it, so this is not IOB2")
         if duplicates := {tag for tag in tags if tags.count(tag) > 1}:
             raise ValueError(f"tag '{min(duplicates)}' appears twice in id2label")
         if "O" not in tags or len(tags) < 2:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,13 +18,16 @@ import msgspec
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from ..core.errors import ArtifactError, MissingDependencyError
+from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
 from .artifacts import Manifest, read_manifest
 from .labels import Labels, log_softmax, spans
 from .variant import VARIANTS, Model
 
 # Tokens two neighbouring windows share, at most: context for a name at the cut.
 OVERLAP = 64
+
+# Ideographs and kana: written without spaces, so white space does not tell their words.
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -77,7 +81,7 @@ class Predictor:
         """Tags of one text by unit; the first token of a word speaks for it, as in training."""
         encoding = self.encode(text)
         logits = self.logits(encoding)
-        units, offsets = _units(encoding)
+        units, offsets = _units(encoding, text)
         if not units:
             return Tagging(offsets=(), tags=(), probabilities=())
         chosen = logits[units]
@@ -123,8 +127,13 @@ def windows(tokens: int, size: int) -> Iterable[tuple[int, int, int, int]]:
     return [(s, s + size, cuts[i], cuts[i + 1]) for i, s in enumerate(starts)]
 
 
-def _units(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
-    """Indices, among the text's own tokens, of the first token of each word, and the words' offsets."""
+def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Indices, among the text's own tokens, of the first token of each word, and the words' offsets.
+
+    What a tokenizer takes for a word may be a whole Chinese sentence (SentencePiece splits at white space only), so an
+    ideograph begins a unit wherever it begins a token. A combining mark that the tokenizer composed away belongs to the
+    unit before it.
+    """
     units: list[int] = []
     offsets: list[tuple[int, int]] = []
     word: int | None = None
@@ -135,13 +144,23 @@ def _units(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
         if special:
             continue
         index += 1
-        if units and current is not None and current == word:
+        if units and current is not None and current == word and not _unspaced(text, start):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
             units.append(index)
             offsets.append((start, end))
         word = current
+    for i, (start, end) in enumerate(offsets):
+        limit = offsets[i + 1][0] if i + 1 < len(offsets) else len(text)
+        while end < limit and unicodedata.category(text[end]).startswith("M"):
+            end += 1
+        offsets[i] = (start, end)
     return units, offsets
+
+
+def _unspaced(text: str, index: int) -> bool:
+    """Whether a script without spaces between words meets here: an ideograph or kana on either side."""
+    return any(UNSPACED.match(c) for c in text[max(0, index - 1) : index + 1])
 
 
 def open_predictor(
@@ -167,6 +186,8 @@ def open_predictor(
         on_stage("tokenizer")
         model = variant.load(directory, threads)
         on_stage("model")
+    except (SlimnerError, MemoryError):
+        raise
     except Exception as error:
         raise ArtifactError(
             f"{directory} does not load: {type(error).__name__}: {error}", "build the artifact again"

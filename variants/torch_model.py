@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def load_reference(directory: Path) -> Any:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
-            f"{directory}: transformers cannot load it: {error}", "save the checkpoint again"
+            f"{directory}: transformers cannot load it: {reason}", "save the checkpoint again"
         ) from error
     if info["missing_keys"]:
         raise CheckpointError(
@@ -45,7 +47,7 @@ def hold_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    if torch.get_num_interop_threads() != threads:
+    with contextlib.suppress(RuntimeError):  # may be set once in a process, before any parallel work
         torch.set_num_interop_threads(threads)
 
 

@@ -52,11 +52,6 @@ class Variant(abc.ABC):
     def load(self, directory: Path, threads: int) -> Model:
         """The model of an artifact directory, ready to be called, holding itself to `threads` threads."""
 
-    @property
-    def versions_of(self) -> Sequence[str]:
-        """Distributions whose version is part of an artifact's identity."""
-        return tuple(dict.fromkeys((*self.run_needs, *self.build_needs)))
-
     def missing(self, *, building: bool) -> list[str]:
         """Modules that this variant needs and this install lacks; nothing is imported."""
         needs = (*self.run_needs, *self.build_needs) if building else self.run_needs

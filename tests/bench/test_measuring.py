@@ -69,7 +69,7 @@ def test_one_thread_is_seen_to_be_one(timed: MeasurementRecord, sampled: Measure
     for record in (timed, sampled):
         assert record.threads.requested == 1
         assert record.threads.busy_cores < 1.2
-    assert timed.threads.os_threads == 1
+    assert timed.threads.os_threads <= 2  # importing onnxruntime starts an idle one
 
 
 def test_a_process_without_torch_needs_a_fraction_of_the_memory(
@@ -147,3 +147,14 @@ def test_a_workload_without_texts_is_refused(tmp_path: Path, content: str) -> No
 def test_a_missing_workload_is_named() -> None:
     with pytest.raises(UserError, match="no workload 'nowhere'"):
         read_workload("nowhere")
+
+
+def test_a_sampler_that_fails_does_not_fail_the_variant(
+    artifacts: dict[str, Path], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory_profiler.py").write_text("raise ImportError('broken')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    record = measure(Step(artifact=artifacts["onnx-int8"], repetition=0), plan)
+    assert record.timeline == ()
+    assert not record.timed
+    assert len(record.samples_ms) == 30

@@ -274,3 +274,32 @@ def test_help_names_every_command_and_version_is_the_installed_one(slimner: Slim
     for name in ("run", "build", "eval", "bench", "variants", "Exit codes"):
         assert name in text
     assert importlib.metadata.version("slimner") in slimner("--version").stdout
+
+
+def test_a_full_disk_is_a_failed_row_and_the_report_is_still_written(
+    slimner: Slimner, run: list[str], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or os.system(f"mount -t tmpfs -o size=48k none {disk} 2>{os.devnull}") != 0:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        done = slimner(*run, environment={"SLIMNER_CACHE": str(disk)})
+    finally:
+        os.system(f"umount {disk}")
+    assert done.returncode == 4
+    assert "No space left on device" in done.stdout
+    results = read_results(tmp_path / "slimner-report" / "results.json")
+    assert {failure.variant for failure in results.failures} == {"fp32", "onnx-int8"}
+
+
+def test_a_checkpoint_that_transformers_refuses_is_one_line_and_exit_code_2(
+    slimner: Slimner, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "hidden_size": 48}))
+    done = slimner("run", copy, "--variants", "fp32")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "transformers cannot load it" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 
@@ -16,6 +18,8 @@ def fail(message: str) -> None:
 
 
 def kill_itself(number: int) -> None:
+    sys.stdout.write("last words")
+    sys.stdout.flush()
     os.kill(os.getpid(), number)
 
 
@@ -41,3 +45,7 @@ def allocate_in_steps(megabytes: int, seconds: float) -> int:
     block = bytearray(os.urandom(1000) * megabytes * 1000)
     time.sleep(seconds)
     return len(block)
+
+
+def leave_a_process_behind() -> int:
+    return subprocess.Popen(["sleep", "600"]).pid

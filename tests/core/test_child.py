@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from slimner.core import child
-from slimner.core.errors import ChildError
+from slimner.core.errors import ChildError, CorpusError
 
 JOBS = {"PYTHONPATH": str(Path(__file__).parent)}
 
@@ -117,3 +117,42 @@ started.result(int, 600)
             return
         time.sleep(0.05)
     pytest.fail("the child outlived its parent")
+
+
+def test_a_users_mistake_found_in_a_child_is_still_the_users_mistake() -> None:
+    with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a column file"):
+        child.run("slimner.eval.corpora:read_corpus", {"name": "nowhere"}, int, timeout_s=60)
+
+
+def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "msgspec.py").write_text("raise RuntimeError('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    assert run("add", a=1, b=1) == 2
+
+
+@pytest.mark.parametrize("timeout_s", [1e9, float("inf"), float("nan")])
+def test_any_time_limit_is_a_time_limit(timeout_s: float) -> None:
+    assert run("add", timeout_s=timeout_s, a=1, b=1) == 2
+
+
+def test_waiting_works_where_the_kernel_gives_no_process_handle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run("add", a=1, b=1) == 2
+    with pytest.raises(ChildError, match="still running"):
+        run("sleep_for_ever", timeout_s=1)
+
+
+def test_what_a_child_leaves_running_is_ended_with_it() -> None:
+    left = run("leave_a_process_behind")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{left}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.05)
+    pytest.fail("it is still running")

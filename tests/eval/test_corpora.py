@@ -104,3 +104,22 @@ def test_json_lines_and_columns_of_the_same_sentence_are_the_same(tmp_path: Path
     one = read_corpus(write(tmp_path / "a.jsonl", json.dumps(row)))
     two = read_corpus(write(tmp_path / "a.bio", "王 B-PER\n芳 I-PER\n在 O\n京 B-LOC\n"))
     assert one.sentences == two.sentences
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (["Владимир", "в", "Москве"], "Владимир в Москве"),
+        (["서울에서", "만난"], "서울에서 만난"),
+        (["I", "'m", "getting", "a", "garbage"], "I 'm getting a garbage"),
+        (["Steve", "Jobs", "说", "话"], "Steve Jobs说话"),
+    ],
+)
+def test_words_are_joined_as_their_script_is_written(tmp_path: Path, tokens: list[str], text: str) -> None:
+    path = write(tmp_path / "a.conll", "".join(f"{token} O\n" for token in tokens))
+    assert [s.text for s in read_corpus(path).sentences] == [text]
+
+
+def test_a_tab_separates_columns_so_that_a_token_may_hold_a_space(tmp_path: Path) -> None:
+    sentence = read_corpus(write(tmp_path / "a.tsv", "New York\tB-LOC\nwins\tO\n")).sentences[0]
+    assert [sentence.text[a:b] for a, b in sentence.tokens] == ["New York", "wins"]

@@ -74,6 +74,7 @@ def record(*counts: tuple[int, int, int], corpus: str = "c") -> EvaluationRecord
     return EvaluationRecord(
         variant="v",
         artifact="a",
+        instructions="x86_64",
         corpus=corpus,
         corpus_sha256=corpus,
         strict=nothing,

@@ -43,6 +43,7 @@ def measurement(variant: str, repetition: int, memory: int, milliseconds: float)
     return MeasurementRecord(
         variant=variant,
         artifact=variant,
+        instructions="x86_64",
         repetition=repetition,
         load_s=1.0,
         first_answer_ms=9.0,
@@ -69,6 +70,7 @@ def evaluation(variant: str, right: int) -> EvaluationRecord:
     return EvaluationRecord(
         variant=variant,
         artifact=variant,
+        instructions="x86_64",
         corpus="c",
         corpus_sha256="c",
         strict=score,

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from slimner import zoo
-from slimner.core.errors import ArtifactError, ChildError
+from slimner.core.errors import ArtifactError, CheckpointError, ChildError
+from slimner.core.store import write_json
 from slimner.variants import VARIANTS, open_predictor, read_manifest, resolve_checkpoint, verify
 from slimner.variants.building import build
 
@@ -97,9 +98,9 @@ def test_an_artifact_without_a_manifest_is_none(artifacts: dict[str, Path], tmp_
 
 def test_a_manifest_cannot_point_outside_its_directory(artifacts: dict[str, Path], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(artifacts["fp32"], tmp_path / "copy"))
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["files"]["../outside"] = {"sha256": "", "size_bytes": 0}
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    manifest = read_manifest(copy)
+    files = {**manifest.files, "../outside": manifest.files["config.json"]}
+    write_json(copy / "manifest.json", msgspec.structs.replace(manifest, files=files).sealed())
     with pytest.raises(ArtifactError, match="outside the artifact"):
         read_manifest(copy)
 
@@ -111,7 +112,7 @@ def test_a_checkpoint_with_an_untrained_head_is_refused(tiny_checkpoint: Path, t
     tensors = load_file(copy / "model.safetensors")
     del tensors["classifier.weight"]
     save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ChildError, match=r"no weights for classifier\.weight"):
+    with pytest.raises(CheckpointError, match=r"no weights for classifier\.weight"):
         build(resolve_checkpoint(str(copy)), VARIANTS.get("fp32"), cache=tmp_path / "cache", timeout_s=300)
     assert list((tmp_path / "cache" / "artifacts").iterdir()) == []
 
@@ -143,3 +144,26 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_changed_manifest_is_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(artifacts["fp32"], tmp_path / "copy"))
+    text = (copy / "manifest.json").read_text()
+    swapped = text.replace("B-PER", "B-XXX").replace("B-LOC", "B-PER").replace("B-XXX", "B-LOC")
+    assert swapped != text
+    (copy / "manifest.json").write_text(swapped)
+    with pytest.raises(ArtifactError, match=r"manifest\.json was changed"):
+        open_predictor(copy)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(artifacts["fp32"], tmp_path / "copy"))
+    (copy / "extra.bin").write_text("x")
+    with pytest.raises(ArtifactError, match=r"extra\.bin"):
+        verify(copy)
+
+
+def test_an_artifact_opens_twice_in_one_process_with_other_threads(artifacts: dict[str, Path]) -> None:
+    one, two = open_predictor(artifacts["fp32"], threads=1), open_predictor(artifacts["fp32"], threads=2)
+    text = "外交部发言人在上海说。"
+    assert one.tag(text).tags == two.tag(text).tags

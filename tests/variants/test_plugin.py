@@ -87,6 +87,8 @@ rounded = "slimner_test_plugin:ROUNDED"
 sleeper = "slimner_test_plugin:SLEEPER"
 broken = "slimner_test_plugin:BROKEN"
 lacking = "slimner_test_plugin:LACKING"
+misnamed = "slimner_test_plugin:ROUNDED"
+unimportable = "slimner_no_such_module:VARIANT"
 [tool.setuptools]
 py-modules = ["slimner_test_plugin"]
 """
@@ -152,3 +154,15 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     assert len([m for m in results["measurements"] if m["variant"] == "onnx-int8"]) == 2
     assert "not     sleeper: failed (evaluate: still running after 25 s" in done.stdout
     assert "this graph has no nodes" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_plugins_that_cannot_be_loaded_do_not_stop_a_run_that_did_not_name_them(plugin: dict[str, str]) -> None:
+    code = (
+        "from slimner.cli.run import _chosen; chosen, broken = _chosen(None, 'fp32');"
+        "print([v.name for v in chosen][:2], {f.variant: f.reason for f in broken})"
+    )
+    environment = {**os.environ, **plugin}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert "['fp32', " in done.stdout, done.stderr
+    assert "registered as 'misnamed' and calls itself 'rounded'" in done.stdout
+    assert "'unimportable' (slimner_no_such_module:VARIANT) cannot be imported" in done.stdout

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slimner import zoo
 from slimner.variants import Predictor, open_predictor
-from slimner.variants.predictor import windows
+from slimner.variants.predictor import _units, windows
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 AWKWARD = [
     "",
@@ -122,3 +123,29 @@ def test_white_space_inside_a_name_stays_in_it(embedded_int8: Path) -> None:
     predictor = open_predictor(embedded_int8)
     text = "法国总统马克龙昨天抵达上　海访问。"
     assert "上　海" in [entity.text for entity in predictor(text)]
+
+
+def test_a_combining_mark_belongs_to_the_character_before_it(predictor: Predictor) -> None:
+    text = "Rene\u0301去か\u3099北"
+    assert (3, 5) in predictor.tag(text).offsets
+    assert (6, 8) in predictor.tag(text).offsets
+
+
+def test_a_tokenizer_that_splits_at_spaces_only_still_gives_units_inside_a_chinese_sentence() -> None:
+    tokenizer = Tokenizer(
+        models.Unigram(
+            [("<unk>", 0.0), ("▁", -1.0), *((c, -2.0) for c in "王芳在北京工作。"), ("北京", -1.0)], unk_id=0
+        )
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    text = "王芳在北京工作。"
+    assert set(tokenizer.encode(text).word_ids) == {0}
+    _, offsets = _units(tokenizer.encode(text), text)
+    assert [text[a:b] for a, b in offsets] == ["王", "芳", "在", "北京", "工", "作", "。"]
+
+
+def test_subwords_of_a_latin_word_are_one_unit() -> None:
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "wat": 1, "##son": 2, "em": 3, "##ma": 4}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    units, offsets = _units(tokenizer.encode("emma watson"), "emma watson")
+    assert (units, offsets) == ([0, 2], [(0, 4), (5, 11)])
