@@ -29,6 +29,9 @@ OVERLAP = 64
 # Ideographs and kana: written without spaces, so white space does not tell their words.
 UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
+# What SentencePiece and byte-level tokenizers put in the place of the space before a word.
+WORD_START = "\u2581\u0120 "
+
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -138,12 +141,14 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
     offsets: list[tuple[int, int]] = []
     word: int | None = None
     index = -1
-    for special, (start, end), current in zip(
-        encoding.special_tokens_mask, encoding.offsets, encoding.word_ids, strict=True
+    for special, token, (start, end), current in zip(
+        encoding.special_tokens_mask, encoding.tokens, encoding.offsets, encoding.word_ids, strict=True
     ):
         if special:
             continue
         index += 1
+        if not token.strip(WORD_START) and text[start:end].strip(WORD_START):
+            continue  # the mark of a word's start by itself: it is no part of the text, whatever its offsets say
         if units and current is not None and current == word and not _unspaced(text, start):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:

@@ -83,16 +83,6 @@ def test_links_between_pages_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_exports_are_sorted() -> None:
-    import slimner.bench
-    import slimner.eval
-    import slimner.reports
-    import slimner.variants
-
-    for package in (slimner.bench, slimner.eval, slimner.reports, slimner.variants):
-        assert list(package.__all__) == sorted(package.__all__)
-
-
 def test_the_error_tree_is_drawn_as_it_is() -> None:
     drawn = set(re.findall(r"\b(\w+Error)\b", errors.__doc__ or ""))
     defined = {

@@ -131,6 +131,7 @@ def test_the_leanest_variant_that_keeps_f1_wins_and_every_loser_has_a_reason() -
     assert "memory -82 %" in decision.because
     assert "F1 within 0.5 pp (+0.00 pp, 95 % +0.00 to +0.00)" in decision.because
     assert decision.losers["fp32"] == "400 MB, 5.7 times the winner's memory, and better in nothing else measured"
+    assert decide(rows[:2], COMPLEXITY).losers["fp32"].startswith("400 MB, 4.4 times")
     assert set(decision.losers) == {"fp32", "plain"}
 
 
@@ -159,7 +160,7 @@ def test_a_tie_goes_to_the_simpler_variant() -> None:
 
 def test_what_a_loser_does_better_is_said() -> None:
     rows = compare(make({"fp32": (360, 400, 2), "lean": (360, 70, 4)}))
-    assert "though p95" in decide(rows, COMPLEXITY).losers["fp32"]
+    assert "though p50 2.50 ms against 4.50 ms" in decide(rows, COMPLEXITY).losers["fp32"]
 
 
 def test_a_failed_variant_cannot_win_and_says_why() -> None:
@@ -242,3 +243,15 @@ def test_notes_name_other_load_and_say_what_to_do() -> None:
 def test_notes_say_when_a_run_was_continued() -> None:
     results = msgspec.structs.replace(make({"fp32": (360, 400, 8)}), resumed=True)
     assert any("--fresh" in note for note in notes(results))
+
+
+def test_a_little_more_memory_is_said_in_percent() -> None:
+    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 74, 5), "lean": (360, 70, 4)}))
+    assert decide(rows, COMPLEXITY).losers["plain"].startswith("74 MB, 6 % more than the winner")
+
+
+def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:
+    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 101, 5), "lean": (360, 100, 4)}))
+    decision = decide(rows, {**COMPLEXITY, "plain": 2})
+    assert decision.winner == "lean"
+    assert "no simpler" in decision.losers["plain"]

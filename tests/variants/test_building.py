@@ -40,7 +40,7 @@ def test_int8_variants_record_how_far_they_are(artifacts: dict[str, Path]) -> No
     for name in ("dynamic-int8", "onnx-int8"):
         parity = read_manifest(artifacts[name]).parity
         assert parity.max_abs_logit_difference > parity.mean_abs_logit_difference > 0
-        assert parity.tag_agreement > 0.9
+        assert parity.tag_agreement > 0.8  # random weights: far less sure of its tags than a trained model
 
 
 def test_the_recorded_difference_is_the_one_there_is(artifacts: dict[str, Path], tiny_checkpoint: Path) -> None:
