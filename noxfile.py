@@ -37,7 +37,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy (strict) and pyright over the packages."""
-    session.install("mypy>=1.13", "pyright>=1.1.390")
+    session.install("mypy>=1.13", "pyright[nodejs]>=1.1.407")
     session.install("click", "msgspec", "numpy", "rich", "tokenizers")
     typing = ROOT / ".typing" / "slimner"  # mypy does not follow editable installs that map folders to packages
     typing.mkdir(parents=True, exist_ok=True)

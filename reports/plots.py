@@ -54,17 +54,20 @@ def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
             linewidth=1,
             alpha=0.6,
         )
-        axes.scatter(x, y, s=80 + 420 * row.p50_ms / slowest, color=colour, alpha=0.75, zorder=3)
         star = "* " if row.variant == winner else ""
-        axes.annotate(
-            f"{star}{row.variant}\np50 {row.p50_ms:.1f} ms",
-            (x, y),
-            xytext=(14, 8),
-            textcoords="offset points",
-            fontsize=9,
+        axes.scatter(
+            x,
+            y,
+            s=60 + 340 * row.p50_ms / slowest,
+            color=colour,
+            alpha=0.75,
+            zorder=3,
+            label=f"{star}{row.variant}: F1 {y:.2f}, {x:.0f} MB, p50 {row.p50_ms:.1f} ms",
         )
-    axes.set_xlim(left=0)
-    axes.margins(x=0.25)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend, clear of the points
+    axes.set_xlim(0, 1.08 * max(r.steady_bytes or 0 for r in shown) / 1e6)
+    axes.legend(frameon=False, fontsize=9, loc="upper left", markerscale=0.6)
     axes.set_xlabel("memory in steady state (PSS, MB)")
     axes.set_ylabel("strict F1 (%), 95 % interval")
     axes.set_title("Accuracy, memory and latency (area: p50)", loc="left", fontsize=11)
@@ -84,27 +87,19 @@ def memory(results: Results) -> bytes | None:
         axes.scatter(
             [s.after_s for s in marked], [(s.pss_bytes or 0) / 1e6 for s in marked], s=16, color=colour, zorder=3
         )
-        for stage in marked:
-            if stage.name in ("model", "steady"):
-                axes.annotate(
-                    stage.name,
-                    (stage.after_s, (stage.pss_bytes or 0) / 1e6),
-                    xytext=(3, 5),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=colour,
-                )
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
     axes.set_xlabel("seconds since the process started")
     axes.set_ylabel("PSS (MB)")
-    axes.set_title("Memory by stage", loc="left", fontsize=11)
+    axes.set_title("Memory by stage (dots: imports, tokenizer, model, first answer, steady)", loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=9)
     return _png(figure)
 
 
 def latency(results: Results) -> bytes | None:
     """Cumulative distribution of the latency of each variant over the workload."""
+    from matplotlib import ticker
+
     figure, axes = _figure(7.5, 4.8)
     drawn = False
     for colour, variant in zip(COLOURS * len(results.settings.variants), results.settings.variants, strict=False):
@@ -113,6 +108,9 @@ def latency(results: Results) -> bytes | None:
             drawn = True
             axes.plot(samples, [(i + 1) / len(samples) for i in range(len(samples))], color=colour, label=variant)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(base=10, subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_ylim(0, 1)
     for level in (0.5, 0.95):
         axes.axhline(level, color="grey", linewidth=0.7, linestyle=":")
