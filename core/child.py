@@ -214,3 +214,6 @@ def _write_error(path: Path, error: RaisedError) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the record is on disk; taking torch apart would cost another second
