@@ -89,8 +89,9 @@ broken = "slimner_test_plugin:BROKEN"
 lacking = "slimner_test_plugin:LACKING"
 misnamed = "slimner_test_plugin:ROUNDED"
 unimportable = "slimner_no_such_module:VARIANT"
+torch-bf16 = "my_variants:VARIANT"
 [tool.setuptools]
-py-modules = ["slimner_test_plugin"]
+py-modules = ["slimner_test_plugin", "my_variants"]
 """
 
 
@@ -99,6 +100,8 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     """An environment in which the plugin's distribution is installed beside slimner."""
     source = tmp_path_factory.mktemp("plugin-source")
     (source / "slimner_test_plugin.py").write_text(MODULE)
+    page = (Path(__file__).parents[2] / "docs" / "variants.md").read_text(encoding="utf-8")
+    (source / "my_variants.py").write_text(page.partition("```python\n")[2].partition("```")[0])
     (source / "pyproject.toml").write_text(PROJECT)
     target = tmp_path_factory.mktemp("plugin-site")
     subprocess.run(
@@ -115,13 +118,20 @@ def test_a_plugin_is_listed_with_what_it_lacks(slimner: Slimner, plugin: dict[st
     assert "a_module_that_is_not_there" in listed["lacking"]["note"]
 
 
-def test_a_plugin_is_built_and_scored(
-    slimner: Slimner, plugin: dict[str, str], tiny_checkpoint: Path, small_corpus: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "farthest"), [("rounded", 0.25), ("torch-bf16", 4)])
+def test_a_plugin_and_the_one_in_the_docs_are_built_and_scored(
+    slimner: Slimner,
+    plugin: dict[str, str],
+    tiny_checkpoint: Path,
+    small_corpus: Path,
+    tmp_path: Path,
+    name: str,
+    farthest: float,
 ) -> None:
     out = tmp_path / "artifact"
-    built = slimner("build", tiny_checkpoint, "--variant", "rounded", "--out", out, "--json", environment=plugin)
+    built = slimner("build", tiny_checkpoint, "--variant", name, "--out", out, "--json", environment=plugin)
     assert built.returncode == 0, built.stderr
-    assert 0 < json.loads(built.stdout)["parity"]["max_abs_logit_difference"] <= 0.25
+    assert 0 < json.loads(built.stdout)["parity"]["max_abs_logit_difference"] <= farthest
     scored = slimner("eval", out, "--corpus", small_corpus, "--json", environment=plugin)
     assert scored.returncode == 0, scored.stderr
     assert len(json.loads(scored.stdout)["sentences"]) == 12
