@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,7 +133,7 @@ def _parameters(path: Path) -> int:
             if length > 100_000_000:
                 raise ValueError("header too long")
             header = msgspec.json.decode(file.read(length), type=dict[str, Any])
-            sizes = [_product(entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
+            sizes = [math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
             end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
     except (OSError, ValueError, KeyError, TypeError, struct.error, msgspec.MsgspecError) as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error})", "save the checkpoint again") from None
@@ -141,13 +142,6 @@ def _parameters(path: Path) -> int:
             f"{path} is cut short: {path.stat().st_size:,} bytes of {8 + length + end:,}", "copy it again"
         )
     return sum(sizes)
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
 
 
 def _content_hash(path: Path) -> str:
