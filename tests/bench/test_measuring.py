@@ -95,7 +95,7 @@ def test_variants_take_turns_and_every_other_round_runs_backwards() -> None:
 
 def test_the_sampler_sees_memory_it_did_not_allocate() -> None:
     jobs = {"PYTHONPATH": str(Path(__file__).parents[1] / "core")}
-    with child.started("jobs:allocate_in_steps", {"megabytes": 120, "seconds": 2.0}, jobs) as grown:
+    with child.started("jobs:hold_memory", {"megabytes": 120, "seconds": 2.0}, jobs) as grown:
         import tempfile
 
         with tempfile.TemporaryDirectory() as directory:

@@ -41,8 +41,10 @@ def environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def allocate_in_steps(megabytes: int, seconds: float) -> int:
-    block = bytearray(os.urandom(1000) * megabytes * 1000)
+def hold_memory(megabytes: int, seconds: float) -> int:
+    block = bytearray(megabytes * 1_000_000)
+    for page in range(0, len(block), 4096):
+        block[page] = 1  # touched in place: a copy would double the peak for a moment, which the sampler may see
     time.sleep(seconds)
     return len(block)
 
