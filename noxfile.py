@@ -13,7 +13,7 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests", "package"]
 nox.options.reuse_existing_virtualenvs = True
 
-FOLDERS = ("bench", "cli", "core", "eval", "reports", "variants", "zoo")
+FOLDERS = ("bench", "cli", "core", "eval", "reports", "serve", "variants", "zoo")
 ROOT = Path(__file__).parent
 
 
@@ -22,6 +22,14 @@ def tests(session: nox.Session) -> None:
     """Everything under tests/, with real files, processes and models."""
     session.install("-e", ".[lab,dev]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Times slimner's own hot paths with pytest-benchmark; not among the default sessions."""
+    session.install("-e", ".[lab,dev]")
+    options = ("--benchmark-enable", "--benchmark-only", "--benchmark-sort=name")
+    session.run("pytest", "tests/benchmarks", *options, *session.posargs)
 
 
 @nox.session
@@ -38,7 +46,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy (strict) and pyright over the packages."""
     session.install("mypy>=1.13", "pyright[nodejs]>=1.1.407")
-    session.install("click", "msgspec", "numpy", "rich", "tokenizers")
+    session.install("click", "flask", "msgspec", "numpy", "pytest", "rich", "tokenizers")
     typing = ROOT / ".typing" / "slimner"  # mypy does not follow editable installs that map folders to packages
     typing.mkdir(parents=True, exist_ok=True)
     for folder in FOLDERS:

@@ -7,49 +7,61 @@ import random
 import select
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..core.memory import read_stage, since_start_s
-from ..core.records import MeasurementRecord, Stage, Threads, TimelinePoint
+from ..core.records import Block, Concurrent, MeasurementRecord, Stage, Threads, TimelinePoint, Warmup
+from .interference import Interference, Meter
 
 GATE_TIMEOUT_S = 10.0
+HOLD_TIMEOUT_S = 60.0
 
+# Warm-up: passes over the same texts go on until two in a row are not faster than the best so far by this share.
+STEADY_SHARE = 0.02
+MOST_PASSES = 12
 
-class Meter:
-    """Processor time of this process and of the whole machine since it was started."""
+# A block of samples ends after this long; a disturbed one is measured again, so often at most, and so often in all.
+BLOCK_S = 0.5
+MOST_ATTEMPTS = 4
+MOST_REPEATS = 6
+PAUSE_S = 0.25
 
-    def __init__(self) -> None:
-        self.wall = time.perf_counter()
-        self.own = time.process_time()
-        self.busy, self.stolen = _machine_seconds()
+# Samples that each length bucket gets in a process, from the mix or beside it.
+SAMPLES_A_BUCKET = 10
 
-    def stop(self) -> tuple[float, float, float]:
-        """Own cores used, cores others used, seconds stolen by the hypervisor."""
-        wall = time.perf_counter() - self.wall
-        own = time.process_time() - self.own
-        busy, stolen = _machine_seconds()
-        return own / wall, max(0.0, (busy - self.busy - own) / wall), stolen - self.stolen
-
-
-def _machine_seconds() -> tuple[float, float]:
-    """Seconds all processors were busy, and were stolen by the hypervisor, since boot."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    tick = os.sysconf("SC_CLK_TCK")
-    return (user + nice + system + irq + softirq) / tick, steal / tick
+CLIENTS = 5
 
 
 def measure_in_child(
-    directory: str, workload: str, threads: int, repetition: int, samples: int, warmup: int, seed: int, gate: str | None
+    directory: str,
+    workload: str,
+    threads: int,
+    repetition: int,
+    samples: int,
+    warmup: int,
+    seed: int,
+    concurrent_s: float = 0.0,
+    gate: str | None = None,
+    hold: tuple[str, str] | None = None,
 ) -> MeasurementRecord:
-    """The child's job: one measured process. With a `gate` (a FIFO) it starts when the sampler says so."""
+    """The child's job: one measured process.
+
+    With a `gate` (a FIFO) it starts when the sampler says so; with `hold` (two FIFOs) it says on the first that it is
+    done and waits at the second, so that its memory can be read from outside.
+    """
     stages: list[Stage] = []
+    marking_s = 0.0
 
     def mark(name: str) -> None:
+        nonlocal marking_s
+        begun = time.perf_counter()
         stages.append(read_stage(name))
+        marking_s += time.perf_counter() - begun
 
     if gate is not None:
-        _wait_at(gate)
+        _wait_at(gate, GATE_TIMEOUT_S)
     mark("interpreter")
     started = time.perf_counter()
     from ..variants import open_predictor, read_manifest  # a stage of its own: numpy, tokenizers, slimner
@@ -65,44 +77,159 @@ def measure_in_child(
     texts = read_workload(workload).texts
     order = list(range(len(texts)))
     random.Random(f"{seed}/{repetition}").shuffle(order)  # the same for every variant
-    begun = time.perf_counter()
     predictor(texts[order[0]])
-    first_answer_ms = (time.perf_counter() - begun) * 1000
+    cold_start_s = since_start_s() - marking_s
     mark("first answer")
-    for i in range(warmup):
-        predictor(texts[order[-1 - i % len(order)]])
-    chosen = [order[i % len(order)] for i in range(samples)]
-    durations: list[float] = []
-    meter = Meter()
-    for index in chosen:
+
+    def answer(index: int) -> float:
         begun = time.perf_counter()
         predictor(texts[index])
-        durations.append((time.perf_counter() - begun) * 1000)
-    busy, others, stolen = meter.stop()
+        return (time.perf_counter() - begun) * 1000
+
+    warm = warm_up(answer, _spread_by_length(texts, warmup))
+    chosen = [order[i % len(order)] for i in range(samples)]
+    durations, blocks = in_blocks(answer, chosen)
+    extra = _extra(texts, chosen)
+    extra_ms = [answer(index) for index in extra]
     mark("steady")
+    concurrent = _concurrent(predictor, texts, order, concurrent_s) if concurrent_s else None
+    if hold is not None:
+        _say_and_wait(*hold)
     return MeasurementRecord(
         variant=manifest.variant,
         artifact=manifest.name,
-        instructions=describe().instructions,
+        machine=describe(),
         repetition=repetition,
+        cold_start_s=round(cold_start_s, 3),
         load_s=round(load_s, 4),
-        first_answer_ms=round(first_answer_ms, 4),
         stages=tuple(stages),
-        warmup=warmup,
+        warmup=warm,
         texts=tuple(chosen),
         samples_ms=tuple(round(d, 4) for d in durations),
-        threads=Threads(requested=threads, os_threads=len(os.listdir("/proc/self/task")), busy_cores=round(busy, 3)),
-        other_load_cores=round(others, 3),
-        stolen_s=round(stolen, 3),
+        blocks=tuple(blocks),
+        extra_texts=tuple(extra),
+        extra_ms=tuple(round(d, 4) for d in extra_ms),
+        threads=Threads(
+            requested=threads,
+            os_threads=len(os.listdir("/proc/self/task")),
+            busy_cores=round(sum(b.own_cores * b.seconds for b in blocks) / sum(b.seconds for b in blocks), 3),
+        ),
+        concurrent=concurrent,
     )
 
 
-def _wait_at(gate: str) -> None:
+def warm_up(answer: Callable[[int], float], indices: Sequence[int]) -> Warmup:
+    """Answer the same texts over and over until it does not get faster: two passes in a row within 2 % of the best.
+
+    At most 12 passes; then `steady` is False. `answer` returns how long a text took, in any unit.
+    """
+    if not indices:
+        return Warmup(texts=0, passes=0, steady=True)
+    best, level = float("inf"), 0
+    for done in range(1, MOST_PASSES + 1):
+        took = sum(answer(index) for index in indices)
+        level = 0 if took < best * (1 - STEADY_SHARE) else level + 1
+        best = min(best, took)
+        if level == 2:
+            return Warmup(texts=len(indices), passes=done, steady=True)
+    return Warmup(texts=len(indices), passes=MOST_PASSES, steady=False)
+
+
+def _spread_by_length(texts: Sequence[str], count: int) -> list[int]:
+    """`count` texts, evenly from the shortest to the longest."""
+    by_length = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+    return [by_length[round(i * (len(by_length) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def in_blocks(answer: Callable[[int], float], chosen: Sequence[int]) -> tuple[list[float], list[Block]]:
+    """Samples of `chosen` in blocks of half a second; a disturbed block is measured again after a pause."""
+    durations: list[float] = []
+    blocks: list[Block] = []
+    repeats = 0
+    while len(durations) < len(chosen):
+        first, attempt = len(durations), 1
+        taken, went_on = _one_block(answer, chosen[first:])
+        while went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
+            time.sleep(PAUSE_S * attempt)
+            attempt, repeats = attempt + 1, repeats + 1
+            taken, went_on = _one_block(answer, chosen[first : first + len(taken)])
+        durations += taken
+        blocks.append(_block(first, len(taken), attempt, went_on))
+    return durations, blocks
+
+
+def _one_block(answer: Callable[[int], float], indices: Sequence[int]) -> tuple[list[float], Interference]:
+    taken: list[float] = []
+    meter = Meter()
+    end = time.perf_counter() + BLOCK_S
+    for index in indices:
+        taken.append(answer(index))
+        if time.perf_counter() > end and len(indices) - len(taken) > len(taken) // 4:
+            break  # a short rest joins this block: too little to judge by itself
+    return taken, meter.stop()
+
+
+def _block(first: int, samples: int, attempts: int, went_on: Interference) -> Block:
+    return Block(
+        first=first,
+        samples=samples,
+        seconds=went_on.seconds,
+        attempts=attempts,
+        own_cores=went_on.own_cores,
+        other_cores=went_on.other_cores,
+        stolen_s=went_on.stolen_s,
+        voluntary_switches=went_on.voluntary_switches,
+        involuntary_switches=went_on.involuntary_switches,
+        throttled_periods=went_on.throttled_periods,
+        taints=went_on.taints,
+    )
+
+
+def _extra(texts: Sequence[str], chosen: Sequence[int]) -> list[int]:
+    """Texts to answer once more so that each length bucket that has any gets ten samples."""
+    from ..core.statistics import BUCKETS, bucket
+
+    having: list[list[int]] = [[] for _ in range(len(BUCKETS) + 1)]
+    for index, text in enumerate(texts):
+        having[bucket(len(text))].append(index)
+    extra: list[int] = []
+    for number, members in enumerate(having):
+        missing = SAMPLES_A_BUCKET - sum(bucket(len(texts[i])) == number for i in chosen)
+        extra += [members[i % len(members)] for i in range(missing)] if members else []
+    return extra
+
+
+def _concurrent(
+    predictor: Callable[[str], Any], texts: Sequence[str], order: Sequence[int], seconds: float
+) -> Concurrent:
+    """Five clients at once, in as many threads."""
+    from .generator import WRONG, InProcess, closed_loop, run_loop
+
+    target = InProcess(predictor, texts, threads=CLIENTS)
+    try:
+        run = run_loop(closed_loop(target, order, clients=CLIENTS, seconds=seconds, most=100_000))
+    finally:
+        target.close()
+    return Concurrent(
+        clients=CLIENTS,
+        answers=len(run.latencies_s),
+        seconds=round(run.seconds, 4),
+        wrong=run.outcomes.get(WRONG, 0),
+    )
+
+
+def _say_and_wait(done: str, release: str) -> None:
+    with open(done, "wb", buffering=0) as file:
+        file.write(b"done")
+    _wait_at(release, HOLD_TIMEOUT_S)
+
+
+def _wait_at(gate: str, timeout_s: float) -> None:
     handle = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
     try:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
-        poll.poll(int(GATE_TIMEOUT_S * 1000))
+        poll.poll(int(timeout_s * 1000))
     finally:
         os.close(handle)
 

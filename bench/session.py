@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,21 +14,13 @@ import msgspec
 from ..core import child
 from ..core.errors import ChildError
 from ..core.machine import thread_environment
-from ..core.records import MeasurementRecord, TimelinePoint
+from ..core.memory import read_stage
+from ..core.records import MeasurementRecord, Settings, Stage, TimelinePoint
 
 SAMPLE_INTERVAL_S = 0.05
 
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How each artifact is measured. Repetition 0 is sampled from outside, the others are timed."""
-
-    workload: str
-    threads: int
-    repetitions: int
-    samples: int
-    warmup: int
-    timeout_s: float
-    seed: int
+# How long several clients ask at once in each timed process.
+CONCURRENT_S = 1.5
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,37 +42,73 @@ def steps(artifacts: Sequence[Path], repetitions: int) -> Iterator[Step]:
             yield Step(artifact=artifact, repetition=repetition)
 
 
-def measure(step: Step, plan: Plan) -> MeasurementRecord:
-    """Run one step in a fresh process; ChildError if it failed or ran out of time."""
+def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = True) -> MeasurementRecord:
+    """Run one step in a fresh process; ChildError if it failed or ran out of time.
+
+    Repetition 0 is read from outside: its time line, unless `sampled` is False, and its memory at the end.
+    """
     arguments = {
         "directory": str(step.artifact),
-        "workload": plan.workload,
-        "threads": plan.threads,
+        "workload": workload,
+        "threads": settings.threads,
         "repetition": step.repetition,
-        "samples": plan.samples,
-        "warmup": plan.warmup,
-        "seed": plan.seed,
+        "samples": settings.samples,
+        "warmup": settings.warmup,
+        "seed": settings.seed,
     }
-    environment = thread_environment(plan.threads)
+    environment = thread_environment(settings.threads)
     job = "slimner.bench.process:measure_in_child"
     if step.repetition:
-        return child.run(
-            job, {**arguments, "gate": None}, MeasurementRecord, timeout_s=plan.timeout_s, environment=environment
-        )
+        arguments["concurrent_s"] = CONCURRENT_S
+        return child.run(job, arguments, MeasurementRecord, timeout_s=settings.timeout_s, environment=environment)
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
-        gate = os.path.join(directory, "gate")
-        os.mkfifo(gate)
-        with child.started(job, {**arguments, "gate": gate}, environment) as measured:
-            sampling = {
-                "process": measured.pid,
-                "interval_s": SAMPLE_INTERVAL_S,
-                "timeout_s": plan.timeout_s,
-                "gate": gate,
-            }
-            with child.started("slimner.bench.process:sample_in_child", sampling) as sampler:
-                record = measured.result(MeasurementRecord, plan.timeout_s)
-                try:
+        gate, done, release = (os.path.join(directory, name) for name in ("gate", "done", "release"))
+        for path in (gate, done, release):
+            os.mkfifo(path)
+        arguments |= {"gate": gate if sampled else None, "hold": (done, release)}
+        with contextlib.ExitStack() as stack:
+            measured = stack.enter_context(child.started(job, arguments, environment))
+            sampler = None
+            if sampled:
+                sampling = {
+                    "process": measured.pid,
+                    "interval_s": SAMPLE_INTERVAL_S,
+                    "timeout_s": settings.timeout_s,
+                    "gate": gate,
+                }
+                sampler = stack.enter_context(child.started("slimner.bench.process:sample_in_child", sampling))
+            final = _read_at_end(measured, done, release, settings.timeout_s)
+            record = measured.result(MeasurementRecord, settings.timeout_s)
+            points: tuple[TimelinePoint, ...] = ()
+            if sampler:
+                with contextlib.suppress(ChildError):  # not the variant's fault; a note says the time line is empty
                     points = sampler.result(tuple[TimelinePoint, ...], 30)
-                except ChildError:
-                    points = ()  # not the variant's fault; a note says that the time line is empty
-    return msgspec.structs.replace(record, timeline=points)
+    return msgspec.structs.replace(record, timeline=points, final=final)
+
+
+def _read_at_end(measured: child.Child, done: str, release: str, timeout_s: float) -> Stage | None:
+    """Memory of the process, read from outside when it says that it is done; None if it never does."""
+    said = os.open(done, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not child.readable_or_ended(said, measured.process, timeout_s):
+            return None
+        final = read_stage("final, from outside", measured.pid)
+        _let_go(release)
+        return final
+    except OSError:
+        return None
+    finally:
+        os.close(said)
+
+
+def _let_go(release: str) -> None:
+    """Write to a FIFO whose reader is about to open it; give up after two seconds, when it must have died."""
+    for _ in range(200):
+        try:
+            handle = os.open(release, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.01)
+            continue
+        os.write(handle, b"go")
+        os.close(handle)
+        return

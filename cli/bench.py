@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 
 import click
-import numpy as np
-from rich.table import Table
 
-from ..bench import Plan, Step, measure, read_workload, steps
-from ..core.records import MeasurementRecord
-from ..reports.comparison import percentile
-from ..reports.units import megabytes, milliseconds
+from ..bench import Step, measure, read_workload, steps
+from ..core.records import MeasurementRecord, Settings
+from ..reports.comparison import measured_row
+from ..reports.ledger import stages
+from ..reports.notes import measurement_notes
+from ..reports.tables import by_length
+from ..reports.units import megabytes, milliseconds, rate, seconds, spread_of
 from ..variants import verify
 from . import options
 
@@ -51,8 +51,9 @@ def bench(
     manifest = verify(artifact)
     options.warn_of_other_instructions(manifest)
     texts = read_workload(workload)
-    plan = Plan(
-        workload=workload,
+    settings = Settings(
+        variants=(manifest.variant,),
+        baseline=manifest.variant,
         threads=threads,
         repetitions=repetitions,
         samples=samples,
@@ -65,32 +66,23 @@ def bench(
     with options.err_console().status("measuring") as status:
         for i, step in enumerate(todo, 1):
             status.update(f"measuring {manifest.variant} on {len(texts.texts)} texts, process {i} of {len(todo)}")
-            records.append(measure(step, plan))
+            records.append(measure(step, workload, settings))
     if as_json:
         options.print_json(records)
         return
     console = options.out_console()
-    timed = [record for record in records if record.timed]
-    console.print(f"{manifest.name}, {threads} thread(s), {len(timed)} timed processes\n", markup=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("stage")
-    for heading in ("after", "PSS", "USS", "RSS", "peak so far"):
-        table.add_column(heading, justify="right")
-    for stage in records[0].stages:
-        table.add_row(
-            stage.name,
-            f"{stage.after_s:.2f} s",
-            *map(megabytes, (stage.pss_bytes, stage.uss_bytes, stage.rss_bytes, stage.hwm_bytes)),
-        )
-    console.print(table)
-    every = np.asarray([s for record in timed for s in record.samples_ms])
-    by_process = ", ".join(milliseconds(statistics.median(record.samples_ms)) for record in timed)
-    shown = "  ".join(f"p{q} {milliseconds(v)}" for q in (50, 95, 99) if (v := percentile(every, q)) is not None)
+    row = measured_row(manifest.variant, records, texts.facts.lengths)
+    console.print(f"{manifest.name}, {threads} thread(s), {repetitions} timed processes\n", markup=False)
+    options.print_sections([stages(records[0]), by_length([row])], ())
     console.print(
-        f"\nload     {statistics.median(r.load_s for r in timed):.2f} s\n"
-        f"latency  {shown}  ({len(every)} samples; p50 by process: {by_process})\n"
-        f"rate     {1000 / float(every.mean()):.0f} texts per second, one at a time",
+        f"\ncold start  {spread_of(row.cold_start, seconds)} from exec to the first answer\n"
+        f"memory      {spread_of(row.steady, megabytes)} PSS in steady state, "
+        f"{spread_of(row.peak, megabytes)} at its peak\n"
+        f"latency     p50 {spread_of(row.p50, milliseconds)}  p95 {spread_of(row.p95, milliseconds)}  "
+        f"({row.samples} samples)\n"
+        f"rate        {rate(row.per_s)} texts per second, one at a time; "
+        f"{rate(row.concurrent.value if row.concurrent else None)} with five clients",
         markup=False,
+        soft_wrap=True,
     )
-    if any(record.other_load_cores > 0.15 for record in timed):
-        console.print("note     other load on the machine; run again when it is quiet", markup=False)
+    options.print_notes(measurement_notes(records))

@@ -20,6 +20,9 @@ COMMANDS = {
     "build": "slimner.cli.build:build",
     "eval": "slimner.cli.eval:evaluate",
     "bench": "slimner.cli.bench:bench",
+    "ledger": "slimner.cli.ledger:ledger",
+    "load": "slimner.cli.load:load",
+    "export": "slimner.cli.export:export",
     "variants": "slimner.cli.variants:variants",
 }
 

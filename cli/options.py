@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import click
 import msgspec
@@ -12,6 +14,8 @@ from rich.console import Console
 
 from ..core.errors import MissingDependencyError
 from ..core.machine import describe
+from ..core.records import Note
+from ..reports.tables import Section
 from ..variants import Manifest
 
 corpus = click.option(
@@ -47,7 +51,7 @@ timeout = click.option(
 repetitions = click.option(
     "--repetitions",
     type=click.IntRange(1),
-    default=2,
+    default=3,
     show_default=True,
     help="Timed processes a variant, besides the one that is sampled for memory.",
 )
@@ -59,10 +63,32 @@ samples = click.option(
     help="Texts timed in each process; a percentile is printed when ten samples lie beyond it.",
 )
 warmup = click.option(
-    "--warmup", type=click.IntRange(0), default=20, show_default=True, help="Texts answered before timing starts."
+    "--warmup",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Texts of a warm-up pass; passes go on until they get no faster.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+class Size(click.ParamType[int]):
+    """A size in bytes, written with its unit: 512MB is 512 million bytes, 512MiB 536,870,912."""
+
+    name = "size"
+    UNITS: ClassVar = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmg]i?b)\s*", str(value), re.IGNORECASE)
+        if not match or not float(match.group(1)):
+            self.fail(f"'{value}' is no size; write it as 512MB or 2GiB", param, ctx)
+        return int(float(match.group(1)) * self.UNITS[match.group(2).lower()])
+
+
+SIZE = Size()
 
 
 def out_console() -> Console:
@@ -79,6 +105,23 @@ def err_console() -> Console:
 def print_json(record: Any) -> None:
     """Print a record as JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
+
+
+def print_sections(sections: Sequence[Section], notes: Sequence[Note]) -> None:
+    """Print tables with a blank line between them, then the notes."""
+    console = out_console()
+    for i, section in enumerate(sections):
+        if i and section.title:
+            console.print()
+        for part in section.terminal():
+            console.print(part, markup=False, soft_wrap=True) if isinstance(part, str) else console.print(part)
+    print_notes(notes)
+
+
+def print_notes(notes: Sequence[Note]) -> None:
+    """Print what a reader has to know, with what to do about it."""
+    for note in notes:
+        out_console().print(f"  note    {note}", markup=False, soft_wrap=True)
 
 
 def require(*modules: str) -> None:

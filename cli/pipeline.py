@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..bench import Plan, Step, Workload, measure, steps
+from ..bench import Step, Workload, measure, steps
 from ..core import child
 from ..core.errors import CheckpointError, ChildError, SlimnerError
 from ..core.journal import Journal
@@ -56,18 +56,9 @@ class Pipeline:
         self._open_journal()
         self.progress.phase("evaluate", len(self.artifacts))
         evaluations = [scored for name in tuple(self.artifacts) if (scored := self._evaluate(name))]
-        plan = Plan(
-            workload=self.inputs.workload_name,
-            threads=settings.threads,
-            repetitions=settings.repetitions,
-            samples=settings.samples,
-            warmup=settings.warmup,
-            timeout_s=settings.timeout_s,
-            seed=settings.seed,
-        )
         todo = list(steps(list(self.artifacts.values()), settings.repetitions))
         self.progress.phase("measure", len(todo))
-        measurements = [measured for step in todo if (measured := self._measure(step, plan))]
+        measurements = [measured for step in todo if (measured := self._measure(step))]
         return Results(
             schema=RESULTS_SCHEMA,
             slimner=importlib.metadata.version("slimner"),
@@ -163,7 +154,7 @@ class Pipeline:
         self.progress.done("evaluate", f"{variant} F1 {record.strict.f1 * 100:.2f}")
         return record
 
-    def _measure(self, step: Step, plan: Plan) -> MeasurementRecord | None:
+    def _measure(self, step: Step) -> MeasurementRecord | None:
         variant = next((name for name, path in self.artifacts.items() if path == step.artifact), None)
         if variant is None:
             self.progress.done("measure", f"skipped a process of a failed variant ({step.artifact.name})")
@@ -173,7 +164,7 @@ class Pipeline:
             self.progress.now("measure", variant)
             try:
                 verify(step.artifact)
-                record = measure(step, plan)
+                record = measure(step, self.inputs.workload_name, self.inputs.settings)
             except (SlimnerError, OSError) as error:
                 self._fail(variant, "measure", error)
                 return None

@@ -140,8 +140,7 @@ def run(
             )
         for variant, reason in decision.losers.items():
             console.print(f"  not     {variant}: {reason}", markup=False, soft_wrap=True)
-        for note in notes(results):
-            console.print(f"  note    {note}", markup=False, soft_wrap=True)
+        options.print_notes(notes(results))
         console.print(f"  report  {report} (figures: {out / RESULTS})", markup=False, soft_wrap=True)
         console.print(f"  time    {results.seconds:.0f} s", markup=False)
     if results.failures:

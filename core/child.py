@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,14 +114,23 @@ class Child:
         return ""
 
 
-def start(job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None) -> Child:
-    """Start `job` ("module:function") in a fresh interpreter of its own session."""
+def start(
+    job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Child:
+    """Start `job` ("module:function") in a fresh interpreter of its own session, by way of the command `prefix`."""
     directory = tempfile.TemporaryDirectory(prefix="slimner-")
     path = Path(directory.name)
     (path / "specification.json").write_bytes(msgspec.json.encode(Specification(job=job, arguments=arguments)))
     with (path / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "slimner.core.child", str(path)],  # -P: nothing from the working directory
+            [
+                *prefix,
+                sys.executable,
+                "-P",
+                "-m",
+                "slimner.core.child",
+                str(path),
+            ],  # -P: nothing from the working directory
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
@@ -131,9 +141,11 @@ def start(job: str, arguments: dict[str, Any], environment: dict[str, str] | Non
 
 
 @contextlib.contextmanager
-def started(job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None) -> Iterator[Child]:
+def started(
+    job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Child]:
     """A started job that is ended when the block is left, however it is left."""
-    child = start(job, arguments, environment)
+    child = start(job, arguments, environment, prefix)
     try:
         yield child
     finally:
@@ -141,10 +153,16 @@ def started(job: str, arguments: dict[str, Any], environment: dict[str, str] | N
 
 
 def run(
-    job: str, arguments: dict[str, Any], kind: type[T], *, timeout_s: float, environment: dict[str, str] | None = None
+    job: str,
+    arguments: dict[str, Any],
+    kind: type[T],
+    *,
+    timeout_s: float,
+    environment: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> T:
     """Run one job to its end and return its record; ChildError if it failed."""
-    with started(job, arguments, environment) as child:
+    with started(job, arguments, environment, prefix) as child:
         return child.result(kind, timeout_s)
 
 
@@ -168,6 +186,28 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
             os.killpg(process.pid, signal.SIGKILL)  # what it started and left running; itself it is not reaped yet
         process.wait()
     return ended
+
+
+def readable_or_ended(handle: int, process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Sleep until a descriptor can be read; False if the process ended or the time was up before."""
+    try:
+        ended = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # see _wait
+        ended = -1
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    if ended >= 0:
+        poll.register(ended, select.POLLIN)
+    try:
+        end = time.monotonic() + min(LONGEST_WAIT_S, timeout_s)
+        while (left := end - time.monotonic()) > 0 and process.poll() is None:
+            ready = {descriptor for descriptor, _ in poll.poll(int(left * 1000) if ended >= 0 else 200)}
+            if handle in ready:
+                return True
+    finally:
+        if ended >= 0:
+            os.close(ended)
+    return False
 
 
 def _describe_signal(number: int) -> str:

@@ -13,6 +13,11 @@ from pathlib import Path
 
 from .records import Stage
 
+ROLLUP = (
+    *("Pss", "Pss_Anon", "Pss_File", "Pss_Shmem", "Rss"),
+    *("Private_Clean", "Private_Dirty", "Shared_Clean", "Shared_Dirty"),
+)
+
 
 def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
     found: dict[str, int] = {}
@@ -35,18 +40,21 @@ def peak_bytes(process: int | str = "self") -> int:
     return _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
 
 
-def read_stage(name: str) -> Stage:
-    """Memory of this process now. Where the kernel gives no PSS (`smaps_rollup`), PSS and USS are None, not RSS."""
-    status = _kilobytes(Path("/proc/self/status"), ("VmHWM", "VmRSS"))
+def read_stage(name: str, process: int | str = "self") -> Stage:
+    """Memory of a process now. Where the kernel gives no PSS (`smaps_rollup`), PSS and its parts are None, not RSS."""
+    status = _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM", "VmRSS"))
     try:
-        rollup = _kilobytes(Path("/proc/self/smaps_rollup"), ("Pss", "Rss", "Private_Clean", "Private_Dirty"))
+        rollup = _kilobytes(Path(f"/proc/{process}/smaps_rollup"), ROLLUP)
     except OSError:
         rollup = {}
     return Stage(
         name=name,
-        after_s=round(since_start_s(), 3),
+        after_s=round(since_start_s(process), 3),
         pss_bytes=rollup.get("Pss"),
         uss_bytes=rollup["Private_Clean"] + rollup["Private_Dirty"] if rollup else None,
         rss_bytes=rollup.get("Rss", status["VmRSS"]),
         hwm_bytes=status["VmHWM"],
+        anonymous_bytes=rollup.get("Pss_Anon"),
+        file_bytes=rollup["Pss_File"] + rollup["Pss_Shmem"] if "Pss_File" in rollup else None,
+        shared_bytes=rollup["Shared_Clean"] + rollup["Shared_Dirty"] if rollup else None,
     )

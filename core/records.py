@@ -41,7 +41,11 @@ class Parity(Record, frozen=True, kw_only=True):
 
 
 class Stage(Record, frozen=True, kw_only=True):
-    """Memory of one process at one moment; `after_s` counts from the start of the process."""
+    """Memory of one process at one moment; `after_s` counts from the start of the process.
+
+    PSS is `anonymous_bytes` (heap, stacks, copied pages) plus `file_bytes` (mapped files, shared memory).
+    `shared_bytes` is the part of RSS that another process maps too. None where the kernel does not tell.
+    """
 
     name: str
     after_s: float
@@ -49,6 +53,9 @@ class Stage(Record, frozen=True, kw_only=True):
     uss_bytes: int | None
     rss_bytes: int
     hwm_bytes: int
+    anonymous_bytes: int | None
+    file_bytes: int | None
+    shared_bytes: int | None
 
 
 class TimelinePoint(Record, frozen=True, kw_only=True):
@@ -66,33 +73,85 @@ class Threads(Record, frozen=True, kw_only=True):
     busy_cores: float
 
 
+class Block(Record, frozen=True, kw_only=True):
+    """A run of consecutive samples and what else went on meanwhile.
+
+    `first` and `samples` say which of the record's samples they are. `attempts` counts how often the block was measured
+    until it was clean or given up; `taints` says what disturbed the attempt that was kept (empty: nothing).
+    """
+
+    first: int
+    samples: int
+    seconds: float
+    attempts: int
+    own_cores: float
+    other_cores: float
+    stolen_s: float
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+    taints: tuple[str, ...]
+
+
+class Warmup(Record, frozen=True, kw_only=True):
+    """What ran before timing: `passes` over the same `texts` texts, until they no longer got faster or given up."""
+
+    texts: int
+    passes: int
+    steady: bool
+
+
+class Concurrent(Record, frozen=True, kw_only=True):
+    """`clients` threads of one process that call the predictor at once, each as soon as it has its answer."""
+
+    clients: int
+    answers: int
+    seconds: float
+    wrong: int
+
+    @property
+    def per_s(self) -> float:
+        """Answers per second."""
+        return self.answers / self.seconds
+
+
 class MeasurementRecord(Record, frozen=True, kw_only=True):
     """One fresh process that opens an artifact and runs the workload: memory by stage, and a latency for every text.
 
-    `samples_ms[i]` is the time for the text `texts[i]` of the workload. `other_load_cores` is the processor time that
-    others used on this machine meanwhile, per second. Repetition 0 is sampled from outside: it has the time line,
-    and its latencies are not used.
+    `samples_ms[i]` is the time for the text `texts[i]` of the workload; `extra_ms[i]` for `extra_texts[i]`, measured
+    beside the mix so that each length has enough samples. `cold_start_s` goes from exec to the first answer.
+    Repetition 0 is sampled from outside: it has the time line and `final`, read from outside at its end; its
+    latencies are not used.
     """
 
     variant: str
     artifact: str
-    instructions: str
+    machine: Machine
     repetition: int
+    cold_start_s: float
     load_s: float
-    first_answer_ms: float
     stages: tuple[Stage, ...]
+    final: Stage | None = None
     timeline: tuple[TimelinePoint, ...] = ()
-    warmup: int
+    warmup: Warmup
     texts: tuple[int, ...]
     samples_ms: tuple[float, ...]
+    blocks: tuple[Block, ...]
+    extra_texts: tuple[int, ...] = ()
+    extra_ms: tuple[float, ...] = ()
     threads: Threads
-    other_load_cores: float
-    stolen_s: float
+    concurrent: Concurrent | None = None
 
     @property
     def timed(self) -> bool:
         """Whether its latencies count."""
         return self.repetition > 0
+
+    @property
+    def clean(self) -> tuple[int, ...]:
+        """Indices of the samples of undisturbed blocks; of all, if no block is."""
+        chosen = [block for block in self.blocks if not block.taints] or self.blocks
+        return tuple(i for block in chosen for i in range(block.first, block.first + block.samples))
 
     def stage(self, name: str) -> Stage:
         """The stage of that name; KeyError if the process never reached it."""
@@ -100,6 +159,17 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
             if stage.name == name:
                 return stage
         raise KeyError(name)
+
+
+class Note(Record, frozen=True, kw_only=True):
+    """Something a reader of the figures has to know, and what to do about it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
 class Score(Record, frozen=True, kw_only=True):
@@ -125,7 +195,7 @@ class EvaluationRecord(Record, frozen=True, kw_only=True):
 
     variant: str
     artifact: str
-    instructions: str
+    machine: Machine
     corpus: str
     corpus_sha256: str
     strict: Score
@@ -167,14 +237,21 @@ class CorpusFacts(Record, frozen=True, kw_only=True):
 
 
 class WorkloadFacts(Record, frozen=True, kw_only=True):
-    """What latency and memory were measured on; lengths in characters."""
+    """What latency and memory were measured on; `lengths[i]` is the length of text i in characters."""
 
     name: str
     sha256: str
-    texts: int
-    length_p50: int
-    length_p95: int
-    length_max: int
+    lengths: tuple[int, ...]
+
+    @property
+    def texts(self) -> int:
+        """How many."""
+        return len(self.lengths)
+
+    def length(self, percent: int) -> int:
+        """Length that so many percent of the texts do not exceed."""
+        ordered = sorted(self.lengths)
+        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 class CheckpointFacts(Record, frozen=True, kw_only=True):

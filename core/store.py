@@ -2,7 +2,9 @@
 
 History of the results format:
 
-1 (0.1.0)  first: machine, checkpoint, corpus, workload, settings, builds, evaluations, measurements, failures.
+2 (0.1.0)  a machine in every record; samples in blocks with what disturbed them; warm-up; extra samples by length; cold
+           start; several clients; stages split into anonymous, file-backed and shared; lengths of the workload.
+1 (never released)  first: machine, checkpoint, corpus, workload, settings, builds, evaluations, measurements, failures.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import msgspec
 from .errors import UserError
 from .records import Results
 
-RESULTS_SCHEMA = 1
+RESULTS_SCHEMA = 2
 
 T = TypeVar("T")
 

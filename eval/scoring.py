@@ -92,7 +92,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     return EvaluationRecord(
         variant=manifest.variant,
         artifact=manifest.name,
-        instructions=describe().instructions,
+        machine=describe(),
         corpus=corpus.name,
         corpus_sha256=corpus.sha256,
         strict=strict,

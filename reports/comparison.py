@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
-import numpy as np
 
 from ..core.records import EvaluationRecord, MeasurementRecord, Results, Score
+from ..core.statistics import Spread, by_length, clean_ms, latency_spread, spread
 from ..eval import F1Change, Interval, f1_change, f1_interval
-
-# A percentile is printed from this many samples beyond it, at least.
-SAMPLES_BEYOND = 10
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A variant's figures; None where the step that gives them failed or was too short.
 
-    `loaded_bytes` and `steady_bytes` are PSS after loading and after the whole workload, `peak_bytes` is VmHWM; all
-    three, and `load_s`, are medians over processes. Latencies are over the samples of all timed processes.
+    `steady` is PSS in bytes after the whole workload, `peak` is VmHWM in bytes; latencies `p50` and `p95` are in ms of
+    one text at a time, `cold_start` in s from exec to the first answer, `concurrent` in answers per s with five clients
+    in one process. Each is a mean over fresh processes with its interval. `lengths[i]` holds the latencies in ms of
+    length bucket i. `disturbed` blocks stayed so after they were repeated, and are left out of the latencies.
     """
 
     variant: str
@@ -28,14 +27,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     change: F1Change | None = None
     by_type: dict[str, Score] = {}
     size_bytes: int | None = None
-    load_s: float | None = None
-    loaded_bytes: int | None = None
-    steady_bytes: int | None = None
-    peak_bytes: int | None = None
-    p50_ms: float | None = None
-    p95_ms: float | None = None
+    cold_start: Spread | None = None
+    steady: Spread | None = None
+    peak: Spread | None = None
+    p50: Spread | None = None
+    p95: Spread | None = None
     per_s: float | None = None
+    concurrent: Spread | None = None
+    lengths: tuple[tuple[float, ...], ...] = ()
     samples: int = 0
+    disturbed: int = 0
     failed: str = ""
 
 
@@ -46,40 +47,43 @@ def compare(results: Results) -> list[Row]:
     return [_row(variant, results, base, evaluations.get(variant)) for variant in results.settings.variants]
 
 
+def measured_row(variant: str, measured: Sequence[MeasurementRecord], lengths: Sequence[int]) -> Row:
+    """The figures that measuring alone gives; `lengths` are those of the workload's texts."""
+    timed = [m for m in measured if m.timed]
+    samples = [s for m in timed for s in clean_ms(m)]
+    return Row(
+        variant=variant,
+        baseline=False,
+        cold_start=_over(timed, lambda m: m.cold_start_s),
+        steady=_over(measured, lambda m: m.stage("steady").pss_bytes),
+        peak=_over(measured, lambda m: m.stages[-1].hwm_bytes),
+        p50=latency_spread(timed, 50),
+        p95=latency_spread(timed, 95),
+        per_s=1000 / statistics.fmean(samples) if samples else None,
+        concurrent=_over(timed, lambda m: m.concurrent.per_s if m.concurrent else None),
+        lengths=tuple(map(tuple, by_length(timed, lengths))),
+        samples=len(samples),
+        disturbed=sum(bool(block.taints) for m in timed for block in m.blocks),
+    )
+
+
 def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluation: EvaluationRecord | None) -> Row:
     build = next((b for b in results.builds if b.variant == variant), None)
     failures = [f"{f.step}: {f.reason}" for f in results.failures if f.variant == variant]
     measured = [m for m in results.measurements if m.variant == variant]
-    timed = [m for m in measured if m.timed]
-    samples = np.asarray([s for m in timed for s in m.samples_ms])
     seed = results.settings.seed
     is_baseline = variant == results.settings.baseline
-    return Row(
-        variant=variant,
+    return msgspec.structs.replace(
+        measured_row(variant, measured, results.workload.lengths),
         baseline=is_baseline,
         f1=f1_interval(evaluation, seed=seed) if evaluation else None,
         change=f1_change(base, evaluation, seed=seed) if base and evaluation and not is_baseline else None,
         by_type=evaluation.strict_by_type if evaluation else {},
         size_bytes=build.size_bytes if build else None,
-        load_s=statistics.median(m.load_s for m in timed) if timed else None,
-        loaded_bytes=_median_pss(measured, "model"),
-        steady_bytes=_median_pss(measured, "steady"),
-        peak_bytes=int(statistics.median(m.stages[-1].hwm_bytes for m in measured)) if measured else None,
-        p50_ms=percentile(samples, 50),
-        p95_ms=percentile(samples, 95),
-        per_s=1000 / float(samples.mean()) if len(samples) else None,
-        samples=len(samples),
         failed="; ".join(failures),
     )
 
 
-def percentile(samples: np.ndarray, q: float) -> float | None:
-    """The q-th percentile, or None if fewer than ten samples would lie beyond it."""
-    if len(samples) * (100 - q) / 100 < SAMPLES_BEYOND:
-        return None
-    return float(np.percentile(samples, q))
-
-
-def _median_pss(measured: Sequence[MeasurementRecord], stage: str) -> int | None:
-    values = [pss for m in measured if (pss := m.stage(stage).pss_bytes) is not None]
-    return int(statistics.median(values)) if values else None
+def _over(measured: Sequence[MeasurementRecord], figure: Callable[[MeasurementRecord], float | None]) -> Spread | None:
+    values = [value for m in measured if (value := figure(m)) is not None and value > 0]
+    return spread(values) if values else None

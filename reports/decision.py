@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ..core.statistics import Spread
 from .comparison import Row
 from .units import megabytes, milliseconds, points, seconds
 
@@ -62,15 +63,15 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
     )
 
 
-def _memory(row: Row) -> int:
-    assert row.steady_bytes is not None
-    return row.steady_bytes
+def _memory(row: Row) -> float:
+    assert row.steady is not None
+    return row.steady.value
 
 
 def _infeasible(row: Row, policy: Policy) -> str:
     if row.failed:
         return f"failed ({row.failed})"
-    if row.steady_bytes is None:
+    if row.steady is None:
         return "memory was not measured"
     if row.baseline:
         return ""
@@ -85,11 +86,11 @@ def _infeasible(row: Row, policy: Policy) -> str:
 
 
 def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
-    if winner.baseline or baseline is None or baseline.steady_bytes is None:
-        return f"least memory, {megabytes(winner.steady_bytes)} in steady state, of those that keep F1"
-    parts = [f"memory {_change(winner.steady_bytes, baseline.steady_bytes)}"]
-    if winner.p95_ms is not None and baseline.p95_ms is not None:
-        parts.append(f"p95 {_change(winner.p95_ms, baseline.p95_ms)}")
+    if winner.baseline or baseline is None or baseline.steady is None:
+        return f"least memory, {megabytes(_memory(winner))} in steady state, of those that keep F1"
+    parts = [f"memory {_change(_memory(winner), _memory(baseline))}"]
+    if winner.p95 is not None and baseline.p95 is not None:
+        parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
     if winner.size_bytes is not None and baseline.size_bytes is not None:
         parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
     if winner.change is not None:
@@ -97,9 +98,11 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
     return ", ".join(parts)
 
 
-def _change(now: float | None, before: float | None) -> str:
-    assert now is not None
-    assert before is not None
+def _value(figure: Spread | None) -> float | None:
+    return figure.value if figure else None
+
+
+def _change(now: float, before: float) -> str:
     return f"{(now / before - 1) * 100:+.0f} %"
 
 
@@ -107,7 +110,7 @@ def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
     share = _memory(row) / _memory(winner)
     if tie:
         reason = (
-            f"{megabytes(row.steady_bytes)}, as much memory as the winner, {'less simple' if simpler else 'no simpler'}"
+            f"{megabytes(_memory(row))}, as much memory as the winner, {'less simple' if simpler else 'no simpler'}"
         )
     else:
         more = (
@@ -115,7 +118,7 @@ def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
             if share >= 1.2
             else f"{(share - 1) * 100:.0f} % more than the winner"
         )
-        reason = f"{megabytes(row.steady_bytes)}, {more}"
+        reason = f"{megabytes(_memory(row))}, {more}"
     better = [
         f"{name} {show(mine)} against {show(theirs)}"
         for name, of, show in FIGURES
@@ -127,9 +130,9 @@ def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
 
 
 FIGURES: Sequence[tuple[str, Callable[[Row], float | None], Callable[[float | None], str]]] = (
-    ("p50", lambda row: row.p50_ms, milliseconds),
-    ("p95", lambda row: row.p95_ms, milliseconds),
-    ("load", lambda row: row.load_s, seconds),
+    ("p50", lambda row: _value(row.p50), milliseconds),
+    ("p95", lambda row: _value(row.p95), milliseconds),
+    ("cold start", lambda row: _value(row.cold_start), seconds),
     ("artifact", lambda row: row.size_bytes, megabytes),
-    ("peak", lambda row: row.peak_bytes, megabytes),
+    ("peak", lambda row: _value(row.peak), megabytes),
 )

@@ -2,62 +2,141 @@
 
 from __future__ import annotations
 
-from ..core.machine import WIDE_DOT_PRODUCTS
-from ..core.records import Results
+from collections.abc import Iterator, Sequence
 
-BUSY_CORES = 0.15
+from ..core.machine import WIDE_DOT_PRODUCTS
+from ..core.records import Machine, MeasurementRecord, Note, Results
+from ..core.statistics import percentile, samples_needed
+
 THREAD_SLACK = 0.25
 
+# Share of a figure that half its interval may be before a note says that it is wide.
+WIDE = 0.1
 
-def notes(results: Results) -> list[str]:
-    """Warnings, most important first."""
-    found: list[str] = []
-    timed = [m for m in results.measurements if m.timed]
-    crowded = [m for m in timed if m.other_load_cores > BUSY_CORES]
-    if crowded:
-        worst = max(m.other_load_cores for m in crowded)
-        found.append(
-            f"other load on the machine during {len(crowded)} of {len(timed)} timed processes (up to {worst:.1f} "
-            "cores); latencies are too high by an unknown amount: run again when it is quiet"
-        )
-    stolen = [m for m in timed if m.stolen_s > 0.02 * sum(m.samples_ms) / 1000]
-    if stolen:
-        found.append(
-            f"the hypervisor took processor time during {len(stolen)} of {len(timed)} timed processes; "
-            "run again, or on a machine of your own"
-        )
-    threads = results.settings.threads
-    if loud := {m.variant for m in timed if m.threads.busy_cores > threads + THREAD_SLACK}:
-        found.append(f"{', '.join(sorted(loud))} used more than the {threads} thread(s) asked for; compare with care")
-    samples = min(
-        (sum(len(m.samples_ms) for m in timed if m.variant == v) for v in {m.variant for m in timed}), default=0
-    )
-    if samples and samples < 1000:
-        found.append(f"percentiles from {samples} samples a variant; for p99 raise --samples or --repetitions")
-    wide = WIDE_DOT_PRODUCTS & set(results.machine.instruction_sets)
-    found.append(
-        f"INT8 figures hold for {results.machine.instructions}"
-        + ("" if wide else " (no wide integer dot product, so onnx-int8 uses seven-bit weights)")
-        + "; build and score again on a machine with other instruction sets"
-    )
-    if results.machine.governor not in (None, "performance"):
-        found.append(
-            f"the processor's governor is '{results.machine.governor}'; set it to 'performance' for steady timings"
-        )
-    shared = {
-        m.variant for m in timed if (pss := m.stage("steady").pss_bytes) and m.stage("steady").rss_bytes > 1.25 * pss
-    }
-    if shared:
-        found.append(
-            f"other processes map the libraries of {', '.join(sorted(shared))}, so PSS counts a share of them only "
-            "(alone it would need up to its RSS): end the others and run again"
-        )
-    if any(m.repetition == 0 and not m.timeline for m in results.measurements):
-        found.append(
-            "a time line is empty: memory_profiler could not sample the process; the stages are not touched by it"
-        )
-    if any(s.pss_bytes is None for m in results.measurements for s in m.stages):
-        found.append("this kernel gives no PSS (smaps_rollup), so memory is missing: measure on Linux 4.14 or newer")
+
+def notes(results: Results) -> list[Note]:
+    """Notes on a whole run, most important first."""
+    found = [*measurement_notes(results.measurements), machine_note(results.machine)]
     if results.resumed:
-        found.append("an interrupted run was continued; --fresh measures everything again")
+        found.append(
+            Note(
+                code="resumed",
+                message="an interrupted run was continued",
+                remedy="--fresh measures everything again",
+            )
+        )
     return found
+
+
+def measurement_notes(measured: Sequence[MeasurementRecord]) -> list[Note]:
+    """Notes on measured processes, of one variant or several."""
+    timed = [m for m in measured if m.timed]
+    return [*_disturbed(timed), *_latency(timed), *_memory(measured)]
+
+
+def machine_note(machine: Machine) -> Note:
+    """Where INT8 figures hold."""
+    wide = WIDE_DOT_PRODUCTS & set(machine.instruction_sets)
+    return Note(
+        code="instructions",
+        message=f"INT8 figures hold for {machine.instructions}"
+        + ("" if wide else " (no wide integer dot product, so onnx-int8 uses seven-bit weights)"),
+        remedy="build and score again on a machine with other instruction sets",
+    )
+
+
+def _disturbed(timed: Sequence[MeasurementRecord]) -> Iterator[Note]:
+    blocks = [block for m in timed for block in m.blocks]
+    repeated = [block for block in blocks if block.attempts > 1]
+    left = [block for block in blocks if block.taints]
+    if left:
+        reasons = ", ".join(sorted({taint for block in left for taint in block.taints}))
+        all_of = sorted({m.variant for m in timed if all(block.taints for block in m.blocks)})
+        yield Note(
+            code="disturbed",
+            message=f"{len(left)} of {len(blocks)} blocks of samples stayed disturbed ({reasons}) after they were "
+            "repeated; "
+            + (
+                f"processes of {', '.join(all_of)} had no undisturbed block, their latencies are too high"
+                if all_of
+                else "they are left out of the latencies"
+            ),
+            remedy="run again when the machine is quiet",
+        )
+    if len(repeated) > len(left):
+        yield Note(
+            code="repeated",
+            message=f"{len(repeated)} of {len(blocks)} blocks of samples were disturbed and measured again",
+        )
+
+
+def _latency(timed: Sequence[MeasurementRecord]) -> Iterator[Note]:
+    variants = sorted({m.variant for m in timed})
+    if loud := sorted({m.variant for m in timed if m.threads.busy_cores > m.threads.requested + THREAD_SLACK}):
+        yield Note(
+            code="threads",
+            message=f"{', '.join(loud)} used more than the {timed[0].threads.requested} thread(s) asked for",
+            remedy="compare with care, or raise --threads for all",
+        )
+    if cold := sorted({m.variant for m in timed if not m.warmup.steady}):
+        yield Note(
+            code="warming",
+            message=f"{', '.join(cold)} still got faster when warm-up ended",
+            remedy="raise --warmup",
+        )
+    if wrong := sorted({m.variant for m in timed if m.concurrent and m.concurrent.wrong}):
+        yield Note(
+            code="wrong-answers",
+            message=f"{', '.join(wrong)} gave other answers to several clients at once than before",
+            remedy="do not share one predictor of it between threads",
+        )
+    samples = min((sum(len(m.clean) for m in timed if m.variant == v) for v in variants), default=0)
+    lacking = [q for q in (50, 95, 99) if percentile([0.0] * samples, q) is None]
+    if samples and lacking:
+        yield Note(
+            code="samples",
+            message=f"no p{lacking[0]} from {samples} samples a variant, it takes {samples_needed(lacking[0])}",
+            remedy="raise --samples or --repetitions",
+        )
+    if variants and all(sum(m.variant == v for m in timed) == 1 for v in variants):
+        yield Note(
+            code="one-process",
+            message="no intervals from one timed process a variant",
+            remedy="raise --repetitions",
+        )
+
+
+def _memory(measured: Sequence[MeasurementRecord]) -> Iterator[Note]:
+    shared = sorted(
+        {
+            m.variant
+            for m in measured
+            if m.timed and (pss := m.stage("steady").pss_bytes) and m.stage("steady").rss_bytes > 1.25 * pss
+        }
+    )
+    if shared:
+        yield Note(
+            code="shared",
+            message=f"other processes map the libraries of {', '.join(shared)}, so PSS counts a share of them only "
+            "(alone it would need up to its RSS)",
+            remedy="end the others and run again",
+        )
+    if any(m.repetition == 0 and not m.timeline for m in measured):
+        yield Note(
+            code="no-timeline",
+            message="a time line is empty: memory_profiler could not sample the process; the stages are not touched",
+        )
+    if any(s.pss_bytes is None for m in measured for s in m.stages):
+        yield Note(
+            code="no-pss",
+            message="this kernel gives no PSS (smaps_rollup), so memory is missing",
+            remedy="measure on Linux 4.14 or newer",
+        )
+    if governor := next(
+        (m.machine.governor for m in measured if m.machine.governor not in (None, "performance")), None
+    ):
+        yield Note(
+            code="governor",
+            message=f"the processor's governor is '{governor}'",
+            remedy="set it to 'performance' for steady timings",
+        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.records import Results
+from ..core.statistics import clean_ms
 from .comparison import Row
 
 COLOURS = ("#0b6e99", "#d9730d", "#0f7b6c", "#ad1a72", "#6940a5", "#64473a", "#9f6b53", "#448361")
@@ -35,16 +36,16 @@ def _png(figure: Any) -> bytes:
 
 def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
     """F1 (with its interval) against memory in steady state; the area of a point is its median latency."""
-    shown = [r for r in rows if r.f1 and r.steady_bytes and r.p50_ms]
+    shown = [r for r in rows if r.f1 and r.steady and r.p50]
     if not shown:
         return None
     figure, axes = _figure(7.5, 4.8)
-    slowest = max(r.p50_ms or 0 for r in shown)
+    slowest = max(r.p50.value for r in shown if r.p50)
     for colour, row in zip(COLOURS * len(shown), shown, strict=False):
         assert row.f1
-        assert row.steady_bytes
-        assert row.p50_ms
-        x, y = row.steady_bytes / 1e6, row.f1.value * 100
+        assert row.steady
+        assert row.p50
+        x, y = row.steady.value / 1e6, row.f1.value * 100
         axes.errorbar(
             x,
             y,
@@ -58,15 +59,15 @@ def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
         axes.scatter(
             x,
             y,
-            s=60 + 340 * row.p50_ms / slowest,
+            s=60 + 340 * row.p50.value / slowest,
             color=colour,
             alpha=0.75,
             zorder=3,
-            label=f"{star}{row.variant}: F1 {y:.2f}, {x:.0f} MB, p50 {row.p50_ms:.1f} ms",
+            label=f"{star}{row.variant}: F1 {y:.2f}, {x:.0f} MB, p50 {row.p50.value:.1f} ms",
         )
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend, clear of the points
-    axes.set_xlim(0, 1.08 * max(r.steady_bytes or 0 for r in shown) / 1e6)
+    axes.set_xlim(0, 1.08 * max(r.steady.value for r in shown if r.steady) / 1e6)
     axes.legend(frameon=False, fontsize=9, loc="upper left", markerscale=0.6)
     axes.set_xlabel("memory in steady state (PSS, MB)")
     axes.set_ylabel("strict F1 (%), 95 % interval")
@@ -103,7 +104,7 @@ def latency(results: Results) -> bytes | None:
     figure, axes = _figure(7.5, 4.8)
     drawn = False
     for colour, variant in zip(COLOURS * len(results.settings.variants), results.settings.variants, strict=False):
-        samples = sorted(s for m in results.measurements if m.variant == variant and m.timed for s in m.samples_ms)
+        samples = sorted(s for m in results.measurements if m.variant == variant and m.timed for s in clean_ms(m))
         if samples:
             drawn = True
             axes.plot(samples, [(i + 1) / len(samples) for i in range(len(samples))], color=colour, label=variant)

@@ -11,8 +11,9 @@ from ..core.store import write_bytes, write_json, write_text
 from . import plots
 from .comparison import Row
 from .decision import Decision
+from .ledger import sum_check
 from .notes import notes
-from .tables import HEADINGS, as_csv, cells, markdown
+from .tables import HEADINGS, as_csv, by_length, cells, markdown
 from .units import MISSING, megabytes
 
 RESULTS = "results.json"
@@ -47,8 +48,8 @@ def _sections(
     yield (
         f"{checkpoint.architecture}, {checkpoint.parameters / 1e6:.1f} million parameters. "
         f"{results.corpus.entities:,} entities in {results.corpus.sentences:,} sentences of {results.corpus.name}; "
-        f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length_p50}, "
-        f"p95 {results.workload.length_p95}, longest {results.workload.length_max} characters). "
+        f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length(50)}, "
+        f"p95 {results.workload.length(95)}, longest {results.workload.length(100)} characters). "
         f"{settings.threads} thread(s) each, {settings.repetitions} timed processes a variant. "
         f"slimner {results.slimner}, {results.started}."
     )
@@ -56,9 +57,10 @@ def _sections(
     yield "## Comparison\n\n" + markdown(HEADINGS, [cells(row) for row in rows])
     yield (
         "F1 is strict (seqeval, IOB2) with its 95 % bootstrap interval over sentences; change is in percentage points "
-        "against the baseline, paired. Load runs from an empty interpreter to the loaded model. Loaded and steady are "
-        "PSS after loading and after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. "
-        "Latency is of one text at a time."
+        "against the baseline, paired. Cold start runs from exec to the first answer, files in the page cache. Steady "
+        "is PSS after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. p50, p95 and texts "
+        "per second are of one text at a time; five clients are five threads of one process. ± is half the 95 % "
+        "interval over fresh processes."
     )
     for path, caption in drawn:
         yield f"![{caption}]({path})\n\n{caption}."
@@ -87,7 +89,9 @@ def _sections(
             + "."
         )
     if results.measurements:
+        yield by_length(rows).markdown()
         yield "## Memory by stage\n\nPSS, median over processes.\n\n" + _stages(results)
+        yield _ledger(results)
     if results.builds:
         yield (
             "## Builds\n\n"
@@ -160,3 +164,22 @@ def _stages(results: Results) -> str:
     )
     lines.append(("peak (VmHWM)", *map(megabytes, peaks)))
     return markdown(("stage", *variants), lines)
+
+
+def _ledger(results: Results) -> str:
+    """What the memory of each variant's sampled process is made of at the end, and whether its stages add up."""
+    lines: list[tuple[str, ...]] = []
+    checks: list[str] = []
+    for record in results.measurements:
+        if record.final is not None:
+            end = record.final
+            parts = (end.pss_bytes, end.anonymous_bytes, end.file_bytes, end.uss_bytes, end.rss_bytes, end.shared_bytes)
+            lines.append((record.variant, *map(megabytes, parts)))
+            checks.append(f"- {record.variant}: {sum_check(record)}")
+    table = markdown(("variant", "PSS", "anonymous", "files", "USS", "RSS", "shared"), lines)
+    return (
+        "At the end, read from outside: PSS is anonymous memory and files; shared is the part of RSS that other "
+        f"processes map too.\n\n{table}\n\n" + "\n".join(checks)
+        if lines
+        else "The final memory was not read from outside."
+    )

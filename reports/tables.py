@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
+from rich.markup import escape
 from rich.table import Table
 
+from ..core.statistics import BUCKETS, Spread, percentile
 from .comparison import Row
-from .units import MISSING, megabytes, milliseconds, rate, score, seconds
+from .units import MISSING, megabytes, milliseconds, rate, score, seconds, spread_of
 
-HEADINGS = ("variant", "F1", "change", "artifact", "load", "loaded", "steady", "peak", "p50", "p95", "per s")
+HEADINGS = (
+    *("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "per s", "5 clients"),
+)
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -28,13 +33,13 @@ def cells(row: Row) -> tuple[str, ...]:
         score(row.f1),
         change,
         megabytes(row.size_bytes),
-        seconds(row.load_s),
-        megabytes(row.loaded_bytes),
-        megabytes(row.steady_bytes),
-        megabytes(row.peak_bytes),
-        milliseconds(row.p50_ms),
-        milliseconds(row.p95_ms),
+        seconds(row.cold_start.value if row.cold_start else None),
+        spread_of(row.steady, megabytes),
+        megabytes(row.peak.value if row.peak else None),
+        spread_of(row.p50, milliseconds),
+        spread_of(row.p95, milliseconds),
         rate(row.per_s),
+        rate(row.concurrent.value if row.concurrent else None),
     )
 
 
@@ -52,6 +57,35 @@ def terminal(rows: Sequence[Row], winner: str | None) -> Table:
     return table
 
 
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A titled table with remarks below it; without headings there is no table."""
+
+    title: str
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    remarks: Sequence[str] = ()
+
+    def terminal(self) -> Iterator[Table | str]:
+        """What to print, in order."""
+        if self.title:
+            yield self.title
+        if self.headings:
+            table = Table(box=None, pad_edge=False, padding=(0, 1))
+            for i, heading in enumerate(self.headings):
+                table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i > 0)
+            for line in self.lines:
+                table.add_row(*map(escape, line))
+            yield table
+        yield from (f"  {remark}" for remark in self.remarks)
+
+    def markdown(self, level: int = 2) -> str:
+        """The same as Markdown."""
+        parts = [f"{'#' * level} {self.title}"] if self.title else []
+        parts += [markdown(self.headings, self.lines)] if self.headings else []
+        parts += ["\n".join(f"- {remark}" for remark in self.remarks)] if self.remarks else []
+        return "\n\n".join(parts)
+
+
 def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first column to the left, figures to the right."""
     rule = [":--", *["--:"] * (len(headings) - 1)]
@@ -60,25 +94,35 @@ def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
+def by_length(rows: Sequence[Row]) -> Section:
+    """Latency by length bucket: p50 and, from enough samples, p95."""
+    names = [*(f"up to {limit}" for limit in BUCKETS), f"above {BUCKETS[-1]}"]
+    shown = [i for i in range(len(names)) if any(i < len(row.lengths) and row.lengths[i] for row in rows)]
+    return Section(
+        title="Latency by length in characters: p50 / p95 (samples)",
+        headings=("variant", *(names[i] for i in shown)),
+        lines=[(row.variant, *(_bucket(row.lengths[i]) for i in shown)) for row in rows if row.lengths],
+    )
+
+
+def _bucket(samples: Sequence[float]) -> str:
+    p50, p95 = percentile(samples, 50), percentile(samples, 95)
+    return f"{milliseconds(p50)} / {milliseconds(p95)} ({len(samples)})"
+
+
+SPREADS: Sequence[tuple[str, Callable[[Row], Spread | None]]] = (
+    ("cold_start_s", lambda row: row.cold_start),
+    ("steady_pss_bytes", lambda row: row.steady),
+    ("peak_hwm_bytes", lambda row: row.peak),
+    ("p50_ms", lambda row: row.p50),
+    ("p95_ms", lambda row: row.p95),
+    ("five_clients_per_s", lambda row: row.concurrent),
+)
+
 CSV_COLUMNS = (
-    "variant",
-    "f1",
-    "f1_low",
-    "f1_high",
-    "f1_change_pp",
-    "f1_change_low_pp",
-    "f1_change_high_pp",
-    "size_bytes",
-    "load_s",
-    "loaded_pss_bytes",
-    "steady_pss_bytes",
-    "peak_hwm_bytes",
-    "p50_ms",
-    "p95_ms",
-    "sentences_per_s",
-    "samples",
-    "winner",
-    "failed",
+    *("variant", "f1", "f1_low", "f1_high", "f1_change_pp", "f1_change_low_pp", "f1_change_high_pp", "size_bytes"),
+    *(f"{name}{end}" for name, _ in SPREADS for end in ("", "_low", "_high")),
+    *("sentences_per_s", "samples", "disturbed_blocks", "winner", "failed"),
 )
 
 
@@ -89,14 +133,20 @@ def as_csv(rows: Sequence[Row], winner: str | None) -> str:
     writer.writerow(CSV_COLUMNS)
     for row in rows:
         change = row.change.points if row.change else None
+        figures: list[float | None] = []
+        for interval in (row.f1, change):
+            figures += (interval.value, interval.low, interval.high) if interval else (None, None, None)
+        figures.append(row.size_bytes)
+        for _, of in SPREADS:
+            figure = of(row)
+            figures += (figure.value, figure.low, figure.high) if figure else (None, None, None)
+        figures.append(row.per_s)
         writer.writerow(
             [
                 row.variant,
-                *((row.f1.value, row.f1.low, row.f1.high) if row.f1 else ("", "", "")),
-                *((change.value, change.low, change.high) if change else ("", "", "")),
-                *("" if v is None else v for v in (row.size_bytes, row.load_s, row.loaded_bytes, row.steady_bytes)),
-                *("" if v is None else v for v in (row.peak_bytes, row.p50_ms, row.p95_ms, row.per_s)),
+                *("" if value is None else value for value in figures),
                 row.samples,
+                row.disturbed,
                 "yes" if row.variant == winner else "no",
                 row.failed,
             ]

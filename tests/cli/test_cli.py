@@ -40,14 +40,16 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
         "F1",
         "change",
         "artifact",
-        "load",
-        "loaded",
+        "cold",
+        "start",
         "steady",
         "peak",
         "p50",
         "p95",
         "per",
         "s",
+        "5",
+        "clients",
     ]
     assert any("fp32" in line and "baseline" in line for line in lines)
     assert any(line.startswith("  winner  ") for line in lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from slimner.core.errors import UserError
 from slimner.core.journal import Journal
-from slimner.core.store import directory_in_place, read_json, read_results, write_json, write_text
+from slimner.core.store import RESULTS_SCHEMA, directory_in_place, read_json, read_results, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_a_killed_builder_left_is_removed_by_the_next(tmp_path: Path) -> No
 
 def test_a_damaged_file_is_named_with_the_place(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    path.write_text('{"schema": 1, "slimner": 3}')
+    path.write_text(f'{{"schema": {RESULTS_SCHEMA}, "slimner": 3}}')
     with pytest.raises(UserError, match=r"results\.json.*\$"):
         read_results(path)
     path.write_text('{"schema": 99}')

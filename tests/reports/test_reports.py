@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from slimner.core.machine import describe
 from slimner.core.records import (
+    Block,
     BuildRecord,
     CheckpointFacts,
+    Concurrent,
     CorpusFacts,
     EvaluationRecord,
     Failure,
@@ -25,28 +27,56 @@ from slimner.core.records import (
     Threads,
     TimelinePoint,
     TypeCount,
+    Warmup,
     WorkloadFacts,
 )
-from slimner.core.store import read_results
+from slimner.core.statistics import percentile
+from slimner.core.store import RESULTS_SCHEMA, read_results
 from slimner.reports import Policy, compare, decide, write_report
-from slimner.reports.comparison import percentile
+from slimner.reports.ledger import sum_check, unexplained_bytes
 from slimner.reports.notes import notes
 
 COMPLEXITY = {"fp32": 0, "lean": 2, "plain": 1}
 
 
 def stage(name: str, pss: int, after: float) -> Stage:
-    return Stage(name=name, after_s=after, pss_bytes=pss, uss_bytes=pss, rss_bytes=pss, hwm_bytes=pss + 10_000_000)
+    return Stage(
+        name=name,
+        after_s=after,
+        pss_bytes=pss,
+        uss_bytes=pss,
+        rss_bytes=pss,
+        hwm_bytes=pss + 10_000_000,
+        anonymous_bytes=pss - 1_000_000,
+        file_bytes=1_000_000,
+        shared_bytes=0,
+    )
+
+
+def block(first: int = 0, samples: int = 100, attempts: int = 1, taints: tuple[str, ...] = ()) -> Block:
+    return Block(
+        first=first,
+        samples=samples,
+        seconds=0.5,
+        attempts=attempts,
+        own_cores=1.0,
+        other_cores=0.9 if taints else 0.0,
+        stolen_s=0.0,
+        voluntary_switches=1,
+        involuntary_switches=0,
+        throttled_periods=0,
+        taints=taints,
+    )
 
 
 def measurement(variant: str, repetition: int, memory: int, milliseconds: float) -> MeasurementRecord:
     return MeasurementRecord(
         variant=variant,
         artifact=variant,
-        instructions="x86_64",
+        machine=describe(),
         repetition=repetition,
+        cold_start_s=1.5,
         load_s=1.0,
-        first_answer_ms=9.0,
         stages=(
             stage("interpreter", 10_000_000, 0.1),
             stage("model", memory - 5_000_000, 1),
@@ -55,12 +85,13 @@ def measurement(variant: str, repetition: int, memory: int, milliseconds: float)
         timeline=()
         if repetition
         else (TimelinePoint(after_s=0.1, pss_bytes=1), TimelinePoint(after_s=2, pss_bytes=memory)),
-        warmup=1,
+        final=None if repetition else stage("final, from outside", memory + 500_000, 2.1),
+        warmup=Warmup(texts=1, passes=3, steady=True),
         texts=tuple(range(100)),
-        samples_ms=tuple(milliseconds + i / 100 for i in range(100)),
+        samples_ms=tuple(milliseconds + repetition / 10 + i / 100 for i in range(100)),
+        blocks=(block(),),
         threads=Threads(requested=1, os_threads=1, busy_cores=1.0),
-        other_load_cores=0.0,
-        stolen_s=0.0,
+        concurrent=Concurrent(clients=5, answers=100, seconds=1.0, wrong=0) if repetition else None,
     )
 
 
@@ -70,7 +101,7 @@ def evaluation(variant: str, right: int) -> EvaluationRecord:
     return EvaluationRecord(
         variant=variant,
         artifact=variant,
-        instructions="x86_64",
+        machine=describe(),
         corpus="c",
         corpus_sha256="c",
         strict=score,
@@ -87,7 +118,7 @@ def make(
     """Results of variants given as (right of 400, steady memory in MB, milliseconds)."""
     parity = Parity(texts=1, tokens=1, max_abs_logit_difference=0, mean_abs_logit_difference=0, tag_agreement=1)
     return Results(
-        schema=1,
+        schema=RESULTS_SCHEMA,
         slimner="0",
         started="2026-01-01T00:00:00+00:00",
         seconds=1,
@@ -95,7 +126,7 @@ def make(
         machine=describe(),
         checkpoint=CheckpointFacts(name="m", architecture="Bert", parameters=1000, sha256="", labels=("O", "B-PER")),
         corpus=CorpusFacts(name="c", sha256="c", sentences=400, entities=400),
-        workload=WorkloadFacts(name="w", sha256="w", texts=100, length_p50=44, length_p95=112, length_max=300),
+        workload=WorkloadFacts(name="w", sha256="w", lengths=tuple(range(10, 110))),
         settings=Settings(
             variants=(*figures, *broken),
             baseline="fp32",
@@ -160,7 +191,7 @@ def test_a_tie_goes_to_the_simpler_variant() -> None:
 
 def test_what_a_loser_does_better_is_said() -> None:
     rows = compare(make({"fp32": (360, 400, 2), "lean": (360, 70, 4)}))
-    assert "though p50 2.50 ms against 4.50 ms" in decide(rows, COMPLEXITY).losers["fp32"]
+    assert "though p50 2.64 ms against 4.64 ms" in decide(rows, COMPLEXITY).losers["fp32"]
 
 
 def test_a_failed_variant_cannot_win_and_says_why() -> None:
@@ -219,7 +250,7 @@ def test_a_report_is_complete_and_reads_back(tmp_path: Path) -> None:
     table = list(csv.DictReader(io.StringIO((tmp_path / "out" / "table.csv").read_text())))
     assert [row["variant"] for row in table] == ["fp32", "lean", "late"]
     assert [row["winner"] for row in table] == ["no", "yes", "no"]
-    assert float(table[1]["steady_pss_bytes"]) == 70_000_000
+    assert float(table[1]["steady_pss_bytes"]) == pytest.approx(70_000_000)
     assert json.loads((tmp_path / "out" / "decision.json").read_text())["winner"] == "lean"
 
 
@@ -231,18 +262,51 @@ def test_a_report_of_nothing_but_failures_is_still_written(tmp_path: Path) -> No
     assert "no winner" in text
 
 
-def test_notes_name_other_load_and_say_what_to_do() -> None:
-    results = make({"fp32": (360, 400, 8)})
-    loud = msgspec.structs.replace(
-        results, measurements=tuple(msgspec.structs.replace(m, other_load_cores=0.9) for m in results.measurements)
+def disturbed(results: Results, blocks: tuple[Block, ...]) -> Results:
+    return msgspec.structs.replace(
+        results, measurements=tuple(msgspec.structs.replace(m, blocks=blocks) for m in results.measurements)
     )
-    assert any("other load on the machine during 2 of 2" in note for note in notes(loud))
-    assert not any("other load" in note for note in notes(results))
+
+
+def test_disturbed_blocks_are_left_out_and_said_with_a_remedy() -> None:
+    results = make({"fp32": (360, 400, 8)})
+    half = disturbed(results, (block(0, 50, 4, ("other load",)), block(50, 50)))
+    assert compare(half)[0].samples == 100
+    assert compare(half)[0].disturbed == 2
+    assert compare(half)[0].p50.value > compare(results)[0].p50.value  # type: ignore[union-attr]
+    note = next(note for note in notes(half) if note.code == "disturbed")
+    assert "2 of 4 blocks" in note.message
+    assert "left out" in note.message
+    assert "quiet" in note.remedy
+    assert not any(note.code in ("disturbed", "repeated") for note in notes(results))
+
+
+def test_a_process_without_one_quiet_block_is_kept_and_named() -> None:
+    results = disturbed(make({"fp32": (360, 400, 8)}), (block(0, 100, 4, ("other load",)),))
+    assert compare(results)[0].samples == 200
+    assert "processes of fp32 had no undisturbed block" in str(next(n for n in notes(results) if n.code == "disturbed"))
+
+
+def test_blocks_that_were_repeated_well_are_told_apart() -> None:
+    results = disturbed(make({"fp32": (360, 400, 8)}), (block(0, 100, 2),))
+    codes = [note.code for note in notes(results)]
+    assert "repeated" in codes
+    assert "disturbed" not in codes
+
+
+def test_stages_are_checked_against_what_was_seen_from_outside() -> None:
+    record = measurement("fp32", 0, 100_000_000, 5.0)
+    assert unexplained_bytes(record) == 500_000
+    assert "too much" not in sum_check(record)
+    leak = msgspec.structs.replace(record, final=stage("final, from outside", 110_000_000, 2.1))
+    assert unexplained_bytes(leak) == 10_000_000
+    assert "too much" in sum_check(leak)
+    assert unexplained_bytes(measurement("fp32", 1, 100_000_000, 5.0)) is None
 
 
 def test_notes_say_when_a_run_was_continued() -> None:
     results = msgspec.structs.replace(make({"fp32": (360, 400, 8)}), resumed=True)
-    assert any("--fresh" in note for note in notes(results))
+    assert any("--fresh" in note.remedy for note in notes(results))
 
 
 def test_a_little_more_memory_is_said_in_percent() -> None:

@@ -1,0 +1,105 @@
+"""What else went on while samples were taken: others' load, stolen time, throttling, context switches."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+import msgspec
+
+# What disturbs a block. /proc/stat counts in ticks of 10 ms, so short blocks need an absolute floor as well.
+OTHER_CORES = 0.15
+OTHER_SECONDS = 0.04
+STOLEN_SHARE = 0.02
+STOLEN_SECONDS = 0.02
+
+
+class Interference(msgspec.Struct, frozen=True, kw_only=True):
+    """Between two moments: cores this process used, cores others used, seconds stolen, switches, throttled periods."""
+
+    seconds: float
+    own_cores: float
+    other_cores: float
+    stolen_s: float
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+
+    @property
+    def taints(self) -> tuple[str, ...]:
+        """What was disturbed beyond the thresholds, in words; empty for a clean block."""
+        found: list[str] = []
+        if self.other_cores > OTHER_CORES and self.other_cores * self.seconds > OTHER_SECONDS:
+            found.append("other load")
+        if self.stolen_s > max(STOLEN_SECONDS, STOLEN_SHARE * self.seconds):
+            found.append("stolen time")
+        if self.throttled_periods:
+            found.append("throttled")
+        return tuple(found)
+
+
+class Meter:
+    """Started when it is made; `stop` tells what went on since."""
+
+    def __init__(self) -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self.switches = usage.ru_nvcsw, usage.ru_nivcsw
+        self.throttled = throttled_periods()
+        self.busy, self.stolen = _machine_seconds()
+        self.own = time.process_time()
+        self.wall = time.perf_counter()
+
+    def stop(self) -> Interference:
+        """What went on between the start and now."""
+        wall = time.perf_counter() - self.wall
+        own = time.process_time() - self.own
+        busy, stolen = _machine_seconds()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Interference(
+            seconds=round(wall, 4),
+            own_cores=round(own / wall, 3),
+            other_cores=round(max(0.0, (busy - self.busy - own) / wall), 3),
+            stolen_s=round(stolen - self.stolen, 3),
+            voluntary_switches=usage.ru_nvcsw - self.switches[0],
+            involuntary_switches=usage.ru_nivcsw - self.switches[1],
+            throttled_periods=throttled_periods() - self.throttled,
+        )
+
+
+def _machine_seconds() -> tuple[float, float]:
+    """Seconds all processors were busy, and were stolen by the hypervisor, since boot."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    tick = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + softirq) / tick, steal / tick
+
+
+def throttled_periods() -> int:
+    """Periods in which the processor quota of this process's cgroup ran out so far; 0 where none is kept."""
+    for path in _quota_files():
+        try:
+            text = path.read_text(encoding="ascii")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            key, _, value = line.partition(" ")
+            if key == "nr_throttled":
+                return int(value)
+    return 0
+
+
+def _quota_files() -> list[Path]:
+    paths: list[Path] = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return paths
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            paths.append(Path(f"/sys/fs/cgroup{path}") / "cpu.stat")
+        elif "cpu" in controllers.split(","):
+            paths += [Path(f"/sys/fs/cgroup/cpu{path}") / "cpu.stat", Path("/sys/fs/cgroup/cpu/cpu.stat")]
+    return paths

@@ -1,0 +1,175 @@
+"""Running programs under a real memory limit, and finding the least one under which they still do their work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..core.ledger_records import Minimum, Trial
+
+RESOLUTION_BYTES = 8_000_000
+CONFIRMATIONS = 2
+UNLIMITED = None
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit in force: the command that puts a program under it, and how to see whether something was killed."""
+
+    name: str
+    prefix: tuple[str, ...]
+    group: Path | None = None
+
+    def kills(self) -> int:
+        """Processes that the kernel killed for memory under this limit so far; 0 where it does not tell."""
+        for file in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError, TypeError):
+                for line in (self.group / file).read_text(encoding="ascii").splitlines() if self.group else ():
+                    key, _, value = line.partition(" ")
+                    if key == "oom_kill":
+                        return int(value)
+        return 0
+
+
+@contextlib.contextmanager
+def limited(size: int) -> Iterator[Limit]:
+    """A limit of `size` bytes: a memory cgroup if one can be made here, otherwise on private writable memory.
+
+    A cgroup counts pages of files too, but lets the kernel drop and read them again; the other limit (RLIMIT_DATA)
+    counts what was asked for, touched or not.
+    """
+    group = _make_group(size)
+    if group is None:
+        yield Limit(
+            name="data limit (RLIMIT_DATA)",
+            prefix=("sh", "-c", f'ulimit -d {size // 1024} && exec "$@"', "sh"),
+        )
+        return
+    try:
+        yield Limit(
+            name=f"memory cgroup v{2 if (group / 'memory.max').exists() else 1}",
+            prefix=("sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh"),
+            group=group,
+        )
+    finally:
+        _remove(group)
+
+
+def _groups() -> Iterator[Path]:
+    """Directories in which a memory cgroup may be made."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if "memory" in controllers.split(","):
+                yield Path(f"/sys/fs/cgroup/memory{path}")
+                yield Path("/sys/fs/cgroup/memory")
+            elif not controllers:
+                yield Path(f"/sys/fs/cgroup{path}")
+                yield Path(f"/sys/fs/cgroup{path}").parent
+
+
+def _make_group(size: int) -> Path | None:
+    for parent in _groups():
+        group = parent / f"slimner-{os.getpid()}-{time.monotonic_ns()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        for file in ("memory.max", "memory.limit_in_bytes"):
+            if (group / file).exists():
+                try:
+                    (group / file).write_text(str(size))
+                    for swap, value in (("memory.swap.max", "0"), ("memory.swappiness", "0")):
+                        with contextlib.suppress(OSError):
+                            if (group / swap).exists():
+                                (group / swap).write_text(value)
+                    if _usable(group):
+                        return group
+                except OSError:
+                    break
+        with contextlib.suppress(OSError):
+            group.rmdir()
+    return None
+
+
+def _usable(group: Path) -> bool:
+    """Whether a process may be put into the group."""
+    process = os.posix_spawn("/bin/sh", ["sh", "-c", f'echo $$ > "{group}/cgroup.procs"'], os.environ, setsid=True)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def _remove(group: Path) -> None:
+    for _ in range(50):
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:  # its processes are just ending
+            time.sleep(0.1)
+        else:
+            return
+
+
+def forget_files(paths: Sequence[Path]) -> None:
+    """Drop files that nobody has mapped from the page cache, so that a cgroup is charged for reading them again."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(handle)
+
+
+def minimum(
+    what: str,
+    attempt: Callable[[Limit], str],
+    *,
+    highest: int,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> Minimum:
+    """The least limit, to 8 MB, under which `attempt` succeeds, twice more after it was found.
+
+    `attempt` runs the program under the limit and returns why it failed, or "". `highest` is a size in bytes that is
+    expected to be enough; twice and four times as much are tried when it is not.
+    """
+    trials: list[Trial] = []
+    name = ""
+
+    def passes(size: int) -> bool:
+        nonlocal name
+        with limited(size) as limit:
+            name, begun = limit.name, time.monotonic()
+            reason = attempt(limit)
+            if not reason and limit.kills():
+                reason = "the kernel killed a process of it"
+        trial = Trial(limit_bytes=size, passed=not reason, seconds=round(time.monotonic() - begun, 2), reason=reason)
+        trials.append(trial)
+        on_trial(trial)
+        return trial.passed
+
+    def found(size: int | None, confirmed: int) -> Minimum:
+        return Minimum(what=what, limiter=name, bytes=size, confirmed=confirmed, trials=tuple(trials))
+
+    units = max(1, -(-highest // RESOLUTION_BYTES))
+    for _ in range(3):
+        if passes(units * RESOLUTION_BYTES):
+            break
+        units *= 2
+    else:
+        return found(None, 0)
+    low, high = 0, units  # fails at low (nothing runs in nothing), passes at high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle * RESOLUTION_BYTES) else (middle, high)
+    confirmed = 0
+    while confirmed < CONFIRMATIONS and high <= 4 * units:
+        if passes(high * RESOLUTION_BYTES):
+            confirmed += 1
+        else:
+            high, confirmed = high + 1, 0
+    return found(high * RESOLUTION_BYTES, confirmed)

@@ -1,0 +1,258 @@
+"""Load: closed and open loops against a server or a predictor, each in a fresh process, and the search for a peak."""
+
+from __future__ import annotations
+
+import gc
+import random
+import socket
+import urllib.parse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ..core import child
+from ..core.errors import UserError
+from ..core.ledger_records import Processes
+from ..core.load_records import LoadRecord
+from ..core.machine import describe, thread_environment
+from ..core.memory import read_stage
+from ..core.statistics import samples_needed
+from .generator import (
+    BUSY_CORES,
+    LATE_SHARE,
+    RIGHT,
+    WRONG,
+    Http,
+    InProcess,
+    Run,
+    Target,
+    closed_loop,
+    open_loop,
+    run_loop,
+    schedule,
+)
+from .server import listeners, memory
+from .workload import read_workload
+
+# The search for a peak rate: how the rate grows, how close it has to get, how long a probe and the confirmation take.
+GROWTH = 1.5
+RESOLUTION = 1.06
+PROBE_S = 6.0
+MOST_PROBE_S = 30.0
+CONFIRM_S = 30.0
+MOST_CONFIRMATIONS = 4
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked how: a URL, or an artifact whose predictor `threads` threads call.
+
+    `expected` are answers by text, compared as [start, end, type]; without them a text's first answer is the measure.
+    """
+
+    target: str
+    workload: str
+    body: str = '{"text": {text}}'
+    headers: tuple[tuple[str, str], ...] = ()
+    expected: tuple[Any, ...] | None = None
+    threads: int = 1
+    deadline_s: float = 30.0
+    most: int = 100_000
+    seed: int = 1
+    timeout_s: float = 900.0
+
+    @property
+    def remote(self) -> bool:
+        """Whether the target is a URL."""
+        return self.target.startswith(("http://", "https://"))
+
+
+def run_closed(load: Load, *, clients: int, seconds: float) -> LoadRecord:
+    """One closed loop."""
+    return _run(load, {"clients": clients, "seconds": seconds})
+
+
+def run_open(load: Load, *, rate: float, seconds: float, poisson: bool = True) -> LoadRecord:
+    """One open loop."""
+    return _run(load, {"rate": rate, "seconds": seconds, "poisson": poisson})
+
+
+def _run(load: Load, shape: dict[str, Any]) -> LoadRecord:
+    environment = {} if load.remote else thread_environment(1)
+    record = child.run(
+        "slimner.bench.load:load_in_child",
+        {"load": msgspec.to_builtins(load), **shape},
+        LoadRecord,
+        timeout_s=load.timeout_s,
+        environment=environment,
+    )
+    if load.remote and (processes := listeners(load.target)):
+        record = msgspec.structs.replace(record, server=memory(processes))
+    return record
+
+
+def load_in_child(
+    load: dict[str, Any],
+    seconds: float,
+    clients: int | None = None,
+    rate: float | None = None,
+    poisson: bool = True,
+) -> LoadRecord:
+    """The child's job: one loop."""
+    plan = msgspec.convert(load, Load)
+    texts = read_workload(plan.workload).texts
+    order = list(range(len(texts)))
+    random.Random(plan.seed).shuffle(order)
+    server: list[Processes] = []
+
+    async def main() -> Run:
+        target = _target(plan, texts)
+        try:
+            gc.collect()
+            gc.disable()  # a pause of the generator would be taken for one of the target
+            if clients is not None:
+                return await closed_loop(target, order, clients=clients, seconds=seconds, most=plan.most)
+            assert rate is not None
+            times = schedule(rate, seconds, poisson=poisson, seed=plan.seed, most=plan.most)
+            return await open_loop(target, order, times)
+        finally:
+            if not plan.remote:
+                stage = read_stage("now")
+                server.append(
+                    Processes(
+                        processes=1,
+                        pss_bytes=stage.pss_bytes or 0,
+                        rss_bytes=stage.rss_bytes,
+                        master_pss_bytes=stage.pss_bytes or 0,
+                        own_bytes=stage.uss_bytes or 0,
+                    )
+                )
+            target.close()
+
+    run = run_loop(main())
+    return LoadRecord(
+        target=plan.target,
+        machine=describe(),
+        clients=clients,
+        rate_per_s=rate,
+        arrivals=None if rate is None else "poisson" if poisson else "constant",
+        seconds=round(run.seconds, 4),
+        sent=run.sent,
+        answered=run.outcomes.get(RIGHT, 0),
+        errors={kind: count for kind, count in run.outcomes.items() if kind not in (RIGHT, WRONG)},
+        wrong=run.outcomes.get(WRONG, 0),
+        latencies_ms=tuple(round(s * 1000, 4) for s in run.latencies_s),
+        late_share=round(run.late_share, 4),
+        lag_p99_ms=round(float(np.percentile(run.lags_s, 99)) * 1000, 3) if run.lags_s else None,
+        generator_cores=round(run.generator_cores, 3),
+        server=server[0] if server else None,
+        invalid=tuple(_invalid(run, in_process=not plan.remote)),
+    )
+
+
+def _invalid(run: Run, *, in_process: bool) -> list[str]:
+    """Why the figures of a run do not hold."""
+    found: list[str] = []
+    if run.late_share > LATE_SHARE:
+        found.append(
+            f"the generator lagged: {run.late_share * 100:.0f} % of the requests left more than 5 ms after their time"
+        )
+    if not in_process and run.generator_cores > BUSY_CORES:
+        found.append(f"the generator used {run.generator_cores:.2f} of its core: it is what was measured")
+    return found
+
+
+def _target(plan: Load, texts: Sequence[str]) -> Target:
+    if plan.remote:
+        return Http(
+            plan.target,
+            texts,
+            body=plan.body,
+            headers=plan.headers,
+            expected=plan.expected,
+            deadline_s=plan.deadline_s,
+        )
+    from ..variants import open_predictor
+
+    predict = open_predictor(Path(plan.target), threads=1)
+    predict(texts[0])
+    return InProcess(
+        lambda text: [[entity.start, entity.end, entity.type] for entity in predict(text)],
+        texts,
+        threads=plan.threads,
+        expected=plan.expected,
+    )
+
+
+def expected_answers(artifact: Path, workload: str, *, timeout_s: float) -> tuple[Any, ...]:
+    """What the offline predictor answers to each text of the workload: (start, end, type) of its entities."""
+    answers = child.run(
+        "slimner.bench.load:answer_in_child",
+        {"directory": str(artifact), "workload": workload},
+        list[list[tuple[int, int, str]]],
+        timeout_s=timeout_s,
+        environment=thread_environment(1),
+    )
+    return tuple(answers)
+
+
+def answer_in_child(directory: str, workload: str) -> list[list[tuple[int, int, str]]]:
+    """The child's job: the offline predictor's answers, one text at a time."""
+    from ..variants import open_predictor
+
+    predict = open_predictor(Path(directory))
+    return [[(e.start, e.end, e.type) for e in predict(text)] for text in read_workload(workload).texts]
+
+
+def search_peak(
+    load: Load, limit_p95_ms: float, *, first: float, on_run: Callable[[LoadRecord], None] = lambda run: None
+) -> tuple[list[LoadRecord], LoadRecord | None]:
+    """The highest Poisson rate whose p95 stays within the limit: every run, and the one of 30 s that confirmed it.
+
+    `first` is a rate in 1/s to start from. The rate grows by half until it fails, is halved between until it is known
+    to 6 %, and is lowered by as much when the confirmation fails, at most four times.
+    """
+    runs: list[LoadRecord] = []
+
+    def probe(rate: float, seconds: float) -> bool:
+        record = run_open(load, rate=rate, seconds=seconds)
+        runs.append(record)
+        on_run(record)
+        p95 = record.latency_ms(95)
+        return not record.invalid and not record.failed and p95 is not None and p95 <= limit_p95_ms
+
+    def length(rate: float) -> float:
+        return min(MOST_PROBE_S, max(PROBE_S, 1.1 * samples_needed(95) / rate))
+
+    low, high = 0.0, float("inf")
+    rate = first
+    while low == 0.0 or high == float("inf"):
+        if probe(rate, length(rate)):
+            low = max(low, rate)
+            rate = rate * GROWTH
+        else:
+            high = min(high, rate)
+            rate = rate / GROWTH
+        if rate * MOST_PROBE_S < samples_needed(95):
+            return runs, None  # too slow for a p95 within half a minute
+    while high / low > RESOLUTION:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if probe(middle, length(middle)) else (low, middle)
+    for _ in range(MOST_CONFIRMATIONS):
+        if probe(low, CONFIRM_S):
+            return runs, runs[-1]
+        low /= RESOLUTION
+    return runs, None
+
+
+def check_url(url: str) -> None:
+    """UserError if a target cannot be a URL that answers."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname:
+        raise UserError(f"'{url}' is no URL", "give one like http://127.0.0.1:7860/v1/ner")
+    try:
+        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
+    except OSError as error:
+        raise UserError(f"{url}: {error.strerror or error}", "start the server first") from None

@@ -1,0 +1,192 @@
+"""Servers as processes: starting one, finding those who listen, adding up the memory of master and workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..core.errors import ChildError
+from ..core.ledger_records import Processes
+from ..core.machine import thread_environment
+from ..core.memory import read_stage, since_start_s
+
+SETTLED_SHARE = 0.005
+SETTLED_S = 1.0
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A server that answers."""
+
+    process: int
+    url: str
+    workers: int
+
+    def memory(self) -> Processes:
+        """Master and workers now."""
+        return memory(family(self.process))
+
+
+def gunicorn(artifact: Path, *, workers: int, preload: bool, threads: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of our server over an artifact; the port is filled in for `{port}`."""
+    command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
+    command += ["--workers", str(workers), "--timeout", "120", *(["--preload"] if preload else [])]
+    return command, {
+        **thread_environment(threads),
+        "SLIMNER_ARTIFACT": str(artifact),
+        "SLIMNER_THREADS": str(threads),
+    }
+
+
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    workers: int,
+    path: str = "/v1/ner",
+    health: str = "/healthz",
+    prefix: Sequence[str] = (),
+    timeout_s: float,
+) -> Iterator[Service]:
+    """A started server that answers and whose workers have all loaded; ended with everything it started.
+
+    ChildError with the end of what it wrote if it does not come up in time.
+    """
+    port = free_port()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [*prefix, *(part.replace("{port}", str(port)) for part in command)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        try:
+            service = Service(process.pid, f"http://127.0.0.1:{port}{path}", workers)
+            if not _comes_up(process, f"http://127.0.0.1:{port}{health}", workers, timeout_s):
+                output.seek(0)
+                tail = output.read().decode("utf-8", "replace").strip().splitlines()[-12:]
+                ended = (
+                    f"exit code {process.returncode}" if process.poll() is not None else f"no answer in {timeout_s:g} s"
+                )
+                raise ChildError(f"the server did not come up: {ended}", "crashed", "\n".join(tail))
+            yield service
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _comes_up(process: subprocess.Popen[bytes], health: str, workers: int, timeout_s: float) -> bool:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(health, timeout=2) as answer:
+                if answer.status == 200 and len(family(process.pid)) > workers:
+                    return _settles(process, end)
+        except (OSError, urllib.error.URLError):
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def _settles(process: subprocess.Popen[bytes], end: float) -> bool:
+    """Wait until the summed PSS has stayed for a second: every worker has loaded."""
+    level, since = 0, time.monotonic()
+    while time.monotonic() < end and process.poll() is None:
+        now = memory(family(process.pid)).pss_bytes
+        if abs(now - level) > SETTLED_SHARE * level:
+            level, since = now, time.monotonic()
+        elif time.monotonic() - since > SETTLED_S:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def family(process: int) -> list[int]:
+    """A process and all its descendants, itself first."""
+    import psutil
+
+    try:
+        root = psutil.Process(process)
+        return [process, *(child.pid for child in root.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def memory(processes: Sequence[int]) -> Processes:
+    """Summed memory of processes, the first of which is the master; those that have just ended are left out."""
+    stages = []
+    for process in processes:
+        with contextlib.suppress(OSError, KeyError, IndexError):
+            stages.append(read_stage("now", process))
+    own = [stage.uss_bytes or 0 for stage in stages[1:]]
+    return Processes(
+        processes=len(stages),
+        pss_bytes=sum(stage.pss_bytes or 0 for stage in stages),
+        rss_bytes=sum(stage.rss_bytes for stage in stages),
+        master_pss_bytes=(stages[0].pss_bytes or 0) if stages else 0,
+        own_bytes=int(statistics.fmean(own)) if own else 0,
+    )
+
+
+def listeners(url: str) -> list[int]:
+    """Processes that serve a URL on this machine: whoever holds its socket, oldest first; none if elsewhere."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        return []
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+    holders = [int(path.name) for path in Path("/proc").glob("[0-9]*") if sockets & _open_files(path)]
+    return sorted(holders, key=since_start_s, reverse=True)
+
+
+def _listening(port: int) -> Iterator[str]:
+    """Inodes of the sockets that listen on a port."""
+    listen = "0A"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == listen and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _open_files(process: Path) -> set[str]:
+    found: set[str] = set()
+    with contextlib.suppress(OSError):  # not ours, or just gone
+        for handle in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(handle))
+    return found

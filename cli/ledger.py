@@ -1,0 +1,171 @@
+"""`slimner ledger`: where the memory goes."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+
+import click
+from rich.status import Status
+
+from ..bench import ledger as accounts
+from ..bench.dependencies import import_ledger, requirements_program
+from ..bench.workload import read_workload
+from ..core.errors import UserError
+from ..core.ledger_records import ImportLedger, Ledger, Minimum, ServerPoint, Trial
+from ..core.machine import describe
+from ..core.records import MeasurementRecord, Note, Settings
+from ..reports.ledger import sections
+from ..reports.notes import measurement_notes
+from ..variants import verify
+from . import options
+
+
+@click.command(short_help="Where memory goes: stages, dependencies, workers, the least it runs in.")
+@click.argument("artifact", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--imports",
+    "command",
+    default=None,
+    metavar="COMMAND",
+    help="Look at the imports of any Python program instead: 'python -c ...', 'gunicorn app:app'.",
+)
+@click.option(
+    "--requirements",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Look at what is installed of a requirements list instead.",
+)
+@click.option("--server", is_flag=True, help="Also our server: 1 to --workers workers, with preload and without.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Most workers of --server and --minimum.",
+)
+@click.option("--minimum", is_flag=True, help="Also the least memory it runs in, under a real limit; takes minutes.")
+@click.option(
+    "--limit", type=options.SIZE, default=None, metavar="SIZE", help="How many workers fit into this (512MB, 2GiB)?"
+)
+@options.workload
+@options.threads
+@options.samples
+@options.warmup
+@options.seed
+@options.timeout
+@options.as_json
+@options.debug
+def ledger(
+    artifact: Path | None,
+    command: str | None,
+    requirements: Path | None,
+    server: bool,
+    workers: int,
+    minimum: bool,
+    limit: int | None,
+    workload: str,
+    threads: int,
+    samples: int,
+    warmup: int,
+    seed: int,
+    timeout: float,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Say where the memory of ARTIFACT goes: by stage, by dependency, and whether it adds up.
+
+    With --imports or --requirements any Python program or environment, without an artifact.
+
+    \b
+    slimner ledger my-artifact
+    slimner ledger my-artifact --server --workers 4 --limit 512MB
+    slimner ledger --imports "python -c 'import torch, torchvision'"
+    slimner ledger --requirements requirements.txt
+    """
+    if sum(given is not None for given in (artifact, command, requirements)) != 1:
+        raise UserError("give one of ARTIFACT, --imports and --requirements", "slimner ledger --help shows each")
+    options.require("psutil")
+    with options.err_console().status("looking") as status:
+        if artifact is None:
+            account = _of_program(command, requirements, timeout, status)
+        else:
+            settings = Settings(
+                variants=(verify(artifact).variant,),
+                baseline="",
+                threads=threads,
+                repetitions=0,
+                samples=samples,
+                warmup=warmup,
+                timeout_s=timeout,
+                seed=seed,
+            )
+            account = _of_artifact(artifact, workload, settings, server or limit is not None, workers, minimum, status)
+    if as_json:
+        options.print_json(account)
+    else:
+        options.print_sections(sections(account, limit), account.notes)
+
+
+def _of_program(command: str | None, requirements: Path | None, timeout_s: float, status: Status) -> Ledger:
+    notes: list[Note] = []
+    if requirements is not None:
+        words, skipped = requirements_program(requirements)
+        if skipped:
+            notes.append(
+                Note(
+                    code="not-installed",
+                    message=f"left out, not installed here: {', '.join(skipped)}",
+                    remedy="install them beside slimner",
+                )
+            )
+    else:
+        words = shlex.split(command or "")
+        if not words:
+            raise UserError("--imports is empty", "give a command that starts Python")
+    found = import_ledger(words, timeout_s=timeout_s, on_progress=status.update)
+    return Ledger(machine=describe(), imports=found, notes=tuple(notes))
+
+
+def _of_artifact(
+    artifact: Path, workload: str, settings: Settings, server: bool, workers: int, minimum: bool, status: Status
+) -> Ledger:
+    texts = read_workload(workload).texts
+    console = options.err_console()
+
+    def tell(trial: Trial) -> None:
+        outcome = "runs" if trial.passed else trial.reason
+        console.print(f"{trial.limit_bytes / 1e6:.0f} MB: {outcome}", markup=False, soft_wrap=True)
+
+    status.update("stages")
+    measured: MeasurementRecord = accounts.stages(artifact, workload, settings)
+    with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
+        some = Path(directory) / "texts.txt"
+        some.write_text("\n".join(texts[:20]) + "\n", encoding="utf-8")
+        found: ImportLedger = accounts.dependencies(artifact, some, settings, status.update)
+    points: list[ServerPoint] = []
+    if server:
+        points += accounts.server_points(
+            artifact, workload, settings, most_workers=workers, seconds=5.0, on_progress=status.update
+        )
+    least: list[Minimum] = []
+    if minimum:
+        status.update("minimum memory of the artifact")
+        least.append(accounts.artifact_minimum(artifact, workload, settings, measured=measured, on_trial=tell))
+        if points:
+            point = next(p for p in points if p.workers == workers and p.preload)
+            status.update("minimum memory of the server")
+            least.append(
+                accounts.server_minimum(artifact, workload, settings, workers=workers, point=point, on_trial=tell)
+            )
+    return Ledger(
+        machine=measured.machine,
+        artifact=measured.artifact,
+        variant=measured.variant,
+        measurement=measured,
+        imports=found,
+        server=tuple(points),
+        minimums=tuple(least),
+        notes=tuple(note for note in measurement_notes([measured]) if note.code != "no-timeline"),
+    )

@@ -1,0 +1,98 @@
+"""Immutable results of the memory ledger: what each stage, dependency and worker costs, and what it takes at least."""
+
+from __future__ import annotations
+
+from .records import Machine, MeasurementRecord, Note, Record
+
+
+class Dependency(Record, frozen=True, kw_only=True):
+    """One imported distribution.
+
+    `added_bytes` is resident memory that its own imports added, in the order the program imports, without what they
+    imported of others; `alone_bytes` what importing it into a fresh interpreter adds, with all it needs. `used` tells
+    whether anything of it was called after the imports; None if nothing at all was.
+    """
+
+    name: str
+    version: str | None
+    modules: tuple[str, ...]
+    added_bytes: int
+    alone_bytes: int | None
+    disk_bytes: int | None
+    used: bool | None
+
+
+class ImportLedger(Record, frozen=True, kw_only=True):
+    """Resident memory (RSS) of one program: interpreter, imports by distribution, and the rest, which is its work."""
+
+    command: tuple[str, ...]
+    python: str
+    interpreter_bytes: int
+    dependencies: tuple[Dependency, ...]
+    final_bytes: int
+
+    @property
+    def rest_bytes(self) -> int:
+        """What neither the interpreter nor an import explains: what the program itself holds."""
+        return self.final_bytes - self.interpreter_bytes - sum(d.added_bytes for d in self.dependencies)
+
+
+class Processes(Record, frozen=True, kw_only=True):
+    """Memory of a master and its workers; PSS adds up, RSS counts shared pages once for each."""
+
+    processes: int
+    pss_bytes: int
+    rss_bytes: int
+    master_pss_bytes: int
+    own_bytes: int
+    """Mean USS of a worker: what one more of them costs."""
+
+
+class ServerPoint(Record, frozen=True, kw_only=True):
+    """A server with so many workers, before and after `requests` requests of five clients."""
+
+    workers: int
+    preload: bool
+    before: Processes
+    after: Processes
+    requests: int
+    errors: int
+    wrong: int
+    per_s: float
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class Trial(Record, frozen=True, kw_only=True):
+    """One start under a limit: whether everything was answered, and if not, why."""
+
+    limit_bytes: int
+    passed: bool
+    seconds: float
+    reason: str = ""
+
+
+class Minimum(Record, frozen=True, kw_only=True):
+    """The least limit under which a program answered everything as without one, to 8 MB, passed `confirmed` times.
+
+    `limiter` says what held it: a memory cgroup, or a limit on private writable memory where none can be made.
+    """
+
+    what: str
+    limiter: str
+    bytes: int | None
+    confirmed: int
+    trials: tuple[Trial, ...]
+
+
+class Ledger(Record, frozen=True, kw_only=True):
+    """Everything the ledger found out about one artifact, or about the imports of another program."""
+
+    machine: Machine
+    artifact: str = ""
+    variant: str = ""
+    measurement: MeasurementRecord | None = None
+    imports: ImportLedger | None = None
+    server: tuple[ServerPoint, ...] = ()
+    minimums: tuple[Minimum, ...] = ()
+    notes: tuple[Note, ...] = ()

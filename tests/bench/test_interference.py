@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from slimner.bench import Step, measure
+from slimner.bench.interference import Interference, Meter, throttled_periods
+from slimner.bench.process import MOST_ATTEMPTS, in_blocks
+from slimner.core.records import Settings
+from slimner.variants import open_predictor
+
+HOGS = 2  # more than one, so that at least one core is not this process's
+
+
+def hogs() -> list[subprocess.Popen[bytes]]:
+    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(HOGS)]
+
+
+def end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+def test_the_load_of_others_is_seen() -> None:
+    running = hogs()
+    try:
+        time.sleep(0.3)
+        meter = Meter()
+        time.sleep(1)
+        seen = meter.stop()
+    finally:
+        end(running)
+    assert seen.other_cores > 0.3
+    assert seen.own_cores < 0.3
+    assert "other load" in seen.taints
+    assert seen.voluntary_switches > 0
+
+
+def test_a_block_disturbed_by_a_hog_is_measured_again_until_it_is_gone(
+    artifacts: dict[str, Path],
+) -> None:
+    predict = open_predictor(artifacts["onnx-int8"])
+    running = hogs()
+    begun = time.perf_counter()
+    calls = 0
+
+    def answer(index: int) -> float:
+        nonlocal calls
+        calls += 1
+        if time.perf_counter() - begun > 1.0:  # in the first repetition of the first block
+            end(running)
+        start = time.perf_counter()
+        predict(f"第{index}次会议今天在上海举行。")
+        return (time.perf_counter() - start) * 1000
+
+    try:
+        durations, blocks = in_blocks(answer, range(2000))
+    finally:
+        end(running)
+    assert len(durations) == 2000 < calls
+    assert blocks[0].attempts > 1
+    assert sum(block.samples for block in blocks) == 2000
+    assert blocks[0].taints == () or blocks[0].attempts == MOST_ATTEMPTS
+
+
+def test_a_hog_that_stays_leaves_marked_blocks(artifacts: dict[str, Path], small_workload: Path) -> None:
+    settings = Settings(
+        variants=(), baseline="", threads=1, repetitions=1, samples=400, warmup=5, timeout_s=120, seed=1
+    )
+    running = hogs()
+    try:
+        record = measure(Step(artifact=artifacts["fp32"], repetition=1), str(small_workload), settings)
+    finally:
+        end(running)
+    marked = [block for block in record.blocks if block.taints]
+    assert marked
+    assert marked[0].attempts == MOST_ATTEMPTS
+    assert all(block.other_cores > 0.15 for block in marked if "other load" in block.taints)
+
+
+def test_stolen_time_and_throttling_taint_a_block() -> None:
+    quiet = Interference(
+        seconds=1.0,
+        own_cores=1.0,
+        other_cores=0.05,
+        stolen_s=0.01,
+        voluntary_switches=0,
+        involuntary_switches=3,
+        throttled_periods=0,
+    )
+    assert quiet.taints == ()
+    for change, word in (({"stolen_s": 0.1}, "stolen time"), ({"throttled_periods": 2}, "throttled")):
+        fields = {name: getattr(quiet, name) for name in Interference.__struct_fields__} | change
+        assert Interference(**fields).taints == (word,)
+
+
+def test_throttled_periods_only_grow() -> None:
+    first = throttled_periods()
+    assert 0 <= first <= throttled_periods()
