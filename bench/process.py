@@ -28,8 +28,8 @@ MOST_ATTEMPTS = 4
 MOST_REPEATS = 6
 PAUSE_S = 0.25
 
-# Samples that each length bucket gets in a process, from the mix or beside it.
-SAMPLES_A_BUCKET = 10
+# Samples that each length bucket gets in a process, from the mix or beside it: three processes give a p50.
+SAMPLES_A_BUCKET = 7
 
 CLIENTS = 5
 
@@ -86,10 +86,11 @@ def measure_in_child(
         predictor(texts[index])
         return (time.perf_counter() - begun) * 1000
 
-    warm = warm_up(answer, _spread_by_length(texts, warmup))
+    timed = repetition > 0  # the sampled process is there for its memory: its sampler would be taken for other load
+    warm = warm_up(answer, _spread_by_length(texts, warmup if timed else 0))
     chosen = [order[i % len(order)] for i in range(samples)]
-    durations, blocks = in_blocks(answer, chosen)
-    extra = _extra(texts, chosen)
+    durations, blocks = in_blocks(answer, chosen, repeat=timed)
+    extra = _extra(texts, chosen) if timed else []
     extra_ms = [answer(index) for index in extra]
     mark("steady")
     concurrent = _concurrent(predictor, texts, order, concurrent_s) if concurrent_s else None
@@ -141,15 +142,17 @@ def _spread_by_length(texts: Sequence[str], count: int) -> list[int]:
     return [by_length[round(i * (len(by_length) - 1) / max(1, count - 1))] for i in range(count)]
 
 
-def in_blocks(answer: Callable[[int], float], chosen: Sequence[int]) -> tuple[list[float], list[Block]]:
-    """Samples of `chosen` in blocks of half a second; a disturbed block is measured again after a pause."""
+def in_blocks(
+    answer: Callable[[int], float], chosen: Sequence[int], *, repeat: bool = True
+) -> tuple[list[float], list[Block]]:
+    """Samples of `chosen` in blocks of half a second; with `repeat` a disturbed one is measured again after a pause."""
     durations: list[float] = []
     blocks: list[Block] = []
     repeats = 0
     while len(durations) < len(chosen):
         first, attempt = len(durations), 1
         taken, went_on = _one_block(answer, chosen[first:])
-        while went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
+        while repeat and went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
             time.sleep(PAUSE_S * attempt)
             attempt, repeats = attempt + 1, repeats + 1
             taken, went_on = _one_block(answer, chosen[first : first + len(taken)])
@@ -186,7 +189,7 @@ def _block(first: int, samples: int, attempts: int, went_on: Interference) -> Bl
 
 
 def _extra(texts: Sequence[str], chosen: Sequence[int]) -> list[int]:
-    """Texts to answer once more so that each length bucket that has any gets ten samples."""
+    """Texts to answer once more so that each length bucket that has any gets seven samples."""
     from ..core.statistics import BUCKETS, bucket
 
     having: list[list[int]] = [[] for _ in range(len(BUCKETS) + 1)]

@@ -20,7 +20,7 @@ from ..core.records import MeasurementRecord, Settings, Stage, TimelinePoint
 SAMPLE_INTERVAL_S = 0.05
 
 # How long several clients ask at once in each timed process.
-CONCURRENT_S = 1.5
+CONCURRENT_S = 1.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from ..reports.comparison import measured_row
 from ..reports.ledger import stages
 from ..reports.notes import measurement_notes
 from ..reports.tables import by_length
-from ..reports.units import megabytes, milliseconds, rate, seconds, spread_of
+from ..reports.units import megabytes, milliseconds, per_second, seconds, spread_of
 from ..variants import verify
 from . import options
 
@@ -80,8 +80,8 @@ def bench(
         f"{spread_of(row.peak, megabytes)} at its peak\n"
         f"latency     p50 {spread_of(row.p50, milliseconds)}  p95 {spread_of(row.p95, milliseconds)}  "
         f"({row.samples} samples)\n"
-        f"rate        {rate(row.per_s)} texts per second, one at a time; "
-        f"{rate(row.concurrent.value if row.concurrent else None)} with five clients",
+        f"rate        {per_second(row.per_s)} one at a time, "
+        f"{per_second(row.concurrent.value if row.concurrent else None)} with five clients",
         markup=False,
         soft_wrap=True,
     )

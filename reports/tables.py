@@ -12,10 +12,10 @@ from rich.table import Table
 
 from ..core.statistics import BUCKETS, Spread, percentile
 from .comparison import Row
-from .units import MISSING, megabytes, milliseconds, rate, score, seconds, spread_of
+from .units import MISSING, megabytes, milliseconds, per_second, score, seconds, spread_of
 
 HEADINGS = (
-    *("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "per s", "5 clients"),
+    *("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "5 clients"),
 )
 
 
@@ -38,8 +38,7 @@ def cells(row: Row) -> tuple[str, ...]:
         megabytes(row.peak.value if row.peak else None),
         spread_of(row.p50, milliseconds),
         spread_of(row.p95, milliseconds),
-        rate(row.per_s),
-        rate(row.concurrent.value if row.concurrent else None),
+        per_second(row.concurrent.value if row.concurrent else None),
     )
 
 

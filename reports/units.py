@@ -25,9 +25,9 @@ def seconds(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f} s"
 
 
-def rate(value: float | None) -> str:
-    """Per second."""
-    return MISSING if value is None else f"{value:.0f}"
+def per_second(value: float | None) -> str:
+    """Answers per second."""
+    return MISSING if value is None else f"{value:.1f} /s" if value < 10 else f"{value:.0f} /s"
 
 
 def score(value: Interval | None) -> str:
@@ -40,7 +40,7 @@ def points(change: Interval) -> str:
     return f"{change.value:+.2f} pp, 95 % {change.low:+.2f} to {change.high:+.2f}"
 
 
-SCALES: dict[Callable[[float | None], str], float] = {megabytes: 1e6, milliseconds: 1.0, seconds: 1.0, rate: 1.0}
+SCALES: dict[Callable[[float | None], str], float] = {megabytes: 1e6, milliseconds: 1.0, seconds: 1.0, per_second: 1.0}
 
 
 def spread_of(figure: Spread | None, unit: Callable[[float | None], str]) -> str:

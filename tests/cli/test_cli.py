@@ -46,8 +46,6 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
         "peak",
         "p50",
         "p95",
-        "per",
-        "s",
         "5",
         "clients",
     ]

@@ -1,0 +1,263 @@
+"""The three tables of the work slimner comes from, for a model of BERT-base size: fp32 against the leanest variant.
+
+    python studies/original.py --out docs/original.md [--cache DIR]
+
+Dependencies (2.2), memory by stage (4.1), and F1, response time, QPS at five clients and minimum memory (4.2). The model
+has random weights in the shape of bert-base-chinese (12 layers of 768, 21,128 entries), which is all that memory and
+speed depend on; in place of its F1, which would mean nothing, stands the share of tags that stay the same. Takes about
+half an hour on two cores; the page is written when all of it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import artifact_of, settings, where_and_when
+from slimner import zoo
+from slimner.bench import ledger as accounts
+from slimner.bench import measure, read_workload, steps
+from slimner.bench.dependencies import import_ledger
+from slimner.core.ledger_records import ImportLedger, Minimum, ServerPoint
+from slimner.core.machine import thread_environment
+from slimner.core.records import MeasurementRecord, Settings
+from slimner.core.store import write_text
+from slimner.reports import ledger as tables
+from slimner.reports.comparison import Row, measured_row
+from slimner.reports.tables import markdown
+from slimner.reports.units import MISSING, megabytes, milliseconds, per_second, seconds, spread_of
+from slimner.variants import read_manifest
+
+VOCABULARY = 21_128
+TYPES = ("PER", "LOC", "ORG")
+WORKERS = 2
+GIB = 1 << 30
+
+USUAL = """
+import sys
+from transformers import pipeline
+ner = pipeline("token-classification", model=sys.argv[1], aggregation_strategy="simple")
+for text in open(sys.argv[2], encoding="utf-8").read().splitlines()[:20]:
+    ner(text)
+"""
+
+
+def make_checkpoint(directory: Path) -> Path:
+    """BERT of base size with random weights and the embedded tokenizer, one token a Chinese character."""
+    import torch
+    from transformers import BertConfig, BertForTokenClassification
+
+    names = ["O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        tokenizer_class="BertTokenizerFast",
+    )
+    BertForTokenClassification(config).save_pretrained(directory)
+    shutil.copy(zoo.checkpoint() / "tokenizer.json", directory)
+    (directory / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizerFast", "model_max_length": 512}), encoding="utf-8"
+    )
+    return directory
+
+
+def some_texts(path: Path, count: int, longest: int) -> Path:
+    """`count` texts of the embedded workload up to `longest` characters, evenly over their lengths."""
+    texts = sorted((t for t in read_workload("news-zh").texts if len(t) <= longest), key=len)
+    chosen = [texts[round(i * (len(texts) - 1) / (count - 1))] for i in range(count)]
+    path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    return path
+
+
+class Account:
+    """Everything that is measured of one artifact."""
+
+    def __init__(self, artifact: Path, everything: Path, short: Path, plan: Settings) -> None:
+        self.manifest = read_manifest(artifact)
+        say(f"{self.manifest.variant}: processes")
+        self.records: list[MeasurementRecord] = [
+            measure(step, str(everything), plan) for step in steps([artifact], plan.repetitions)
+        ]
+        self.row: Row = measured_row(self.manifest.variant, self.records, read_workload(str(everything)).facts.lengths)
+        self.imports: ImportLedger = accounts.dependencies(artifact, short, plan, say)
+        self.points: list[ServerPoint] = list(
+            accounts.server_points(artifact, str(short), plan, most_workers=WORKERS, seconds=20.0, on_progress=say)
+        )
+        say(f"{self.manifest.variant}: minimum memory")
+        self.least: Minimum = accounts.artifact_minimum(
+            artifact, str(short), plan, measured=self.records[0], on_trial=lambda t: say(f"{t}")
+        )
+        self.server_least: Minimum = accounts.server_minimum(
+            artifact, str(short), plan, workers=WORKERS, point=self.served, on_trial=lambda t: say(f"{t}")
+        )
+
+    @property
+    def served(self) -> ServerPoint:
+        """The server with preload and two workers."""
+        return next(p for p in self.points if p.workers == WORKERS and p.preload)
+
+
+def say(what: str) -> None:
+    """Progress, with the time since the start."""
+    sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
+
+
+BEGUN = time.monotonic()
+
+
+def dependency_section(title: str, ledger: ImportLedger) -> str:
+    """One ledger of imports."""
+    section = tables.imports(ledger)
+    return f"### {title}\n\n{markdown(section.headings, section.lines)}\n\n" + "\n".join(
+        f"- {remark}" for remark in section.remarks
+    )
+
+
+def stage_table(one: Account, other: Account) -> str:
+    """Memory by stage side by side, a stage that only one has left empty."""
+    names = list(dict.fromkeys(s.name for account in (one, other) for s in account.records[0].stages))
+    order = ["interpreter", "predictor code", *(n for n in names if n.startswith("import ")), "tokenizer", "model"]
+    lines: list[tuple[str, ...]] = []
+    for name in [*order, "first answer", "steady"]:
+        line = [name]
+        for account in (one, other):
+            stages = account.records[0].stages
+            at = next((i for i, s in enumerate(stages) if s.name == name), None)
+            if at is None:
+                line += [MISSING, MISSING]
+            else:
+                before = stages[at - 1].pss_bytes or 0 if at else 0
+                line += [f"{((stages[at].pss_bytes or 0) - before) / 1e6:+.0f} MB", megabytes(stages[at].pss_bytes)]
+        lines.append(tuple(line))
+    for name, figure in (
+        ("peak (VmHWM)", lambda account: account.records[0].stages[-1].hwm_bytes),
+        ("server, 1 worker, before traffic", lambda account: account.points[0].before.pss_bytes),
+        ("server, 2 workers with preload, before traffic", lambda account: account.served.before.pss_bytes),
+        ("server, 2 workers with preload, after traffic", lambda account: account.served.after.pss_bytes),
+    ):
+        lines.append((name, "", megabytes(figure(one)), "", megabytes(figure(other))))
+    a, b = one.manifest.variant, other.manifest.variant
+    return markdown(("stage", f"{a} adds", a, f"{b} adds", b), lines)
+
+
+def result_table(one: Account, other: Account) -> str:
+    """What it comes to."""
+
+    def change(of: float, to: float) -> str:
+        return f"{(to / of - 1) * 100:+.0f} %"
+
+    lines: list[tuple[str, str, str, str]] = [
+        (
+            "same tags as the checkpoint (in place of F1)",
+            *(f"{account.manifest.parity.tag_agreement * 100:.2f} %" for account in (one, other)),
+            "",
+        )
+    ]
+    for name, of, show in (
+        ("artifact", lambda a: a.manifest.size_bytes, megabytes),
+        ("memory of one process, steady", lambda a: a.row.steady.value, megabytes),
+        ("response time p50, one process", lambda a: a.row.p50.value, milliseconds),
+        ("response time p95, one process", lambda a: a.row.p95.value if a.row.p95 else None, milliseconds),
+        ("cold start", lambda a: a.row.cold_start.value, seconds),
+        ("server: QPS at five clients", lambda a: a.served.per_s, per_second),
+        ("server: p50 at five clients", lambda a: a.served.p50_ms, milliseconds),
+        ("server: summed PSS after traffic", lambda a: a.served.after.pss_bytes, megabytes),
+        ("server: summed RSS, as it is often read", lambda a: a.served.after.rss_bytes, megabytes),
+        ("server: QPS per GiB of PSS", lambda a: a.served.per_s / (a.served.after.pss_bytes / GIB), per_second),
+        ("minimum memory of one process", lambda a: a.least.bytes, megabytes),
+        ("minimum memory of the server", lambda a: a.server_least.bytes, megabytes),
+    ):
+        first, second = of(one), of(other)
+        lines.append((name, show(first), show(second), change(first, second) if first and second else MISSING))
+    return markdown(("", one.manifest.variant, other.manifest.variant, "change"), lines)
+
+
+def main() -> None:
+    """Measure everything and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--baseline", default="fp32")
+    parser.add_argument("--lean", default="onnx-int8", help="the leanest variant, as `slimner run` picks it")
+    parser.add_argument("--checkpoint", help="another checkpoint directory in place of the random one")
+    given = parser.parse_args()
+    plan = settings(samples=100)
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        checkpoint = given.checkpoint or str(make_checkpoint(place / "bert-base-random"))
+        everything = some_texts(place / "texts.txt", 100, 10_000)
+        short = some_texts(place / "short.txt", 40, 50)
+        say("building")
+        one, other = (artifact_of(checkpoint, variant) for variant in (given.baseline, given.lean))
+        say("the usual way: transformers.pipeline")
+        usual = import_ledger(
+            [sys.executable, "-P", "-c", USUAL, checkpoint, str(short)],
+            timeout_s=1800,
+            environment=thread_environment(1),
+            on_progress=say,
+        )
+        accounts_of = [Account(artifact, everything, short, plan) for artifact in (one, other)]
+    first, second = accounts_of
+    held = first.least.limiter
+    checks = "\n".join(f"- {a.manifest.variant}: {tables.sum_check(a.records[0])}" for a in accounts_of)
+    write_text(
+        given.out,
+        f"""# The original's tables, at BERT-base size
+
+Made by `nox -s original` (`studies/original.py`) in {(time.monotonic() - BEGUN) / 60:.0f} minutes, not edited by hand.
+
+{where_and_when()}
+
+The model has {first.manifest.checkpoint.parameters / 1e6:.0f} million parameters in the shape of bert-base-chinese and
+random weights: memory and speed depend on the shape alone, F1 would mean nothing. One thread a process. MB are 10^6
+bytes. One process is measured on 100 texts with the length mix of Chinese news (p50
+{read_workload("news-zh").facts.length(50)} characters); the server on 40 sentences of up to 50 characters, as the
+original was.
+
+## 2.2 Dependencies
+
+Resident memory that the imports of each distribution add, in the order of the program; what importing it alone adds;
+its size on disk; and whether anything of it was called after the imports, while texts were answered.
+
+{dependency_section("The usual way: transformers.pipeline on the checkpoint", usual)}
+
+{dependency_section(f"{first.manifest.variant}, opened by slimner", first.imports)}
+
+{dependency_section(f"{second.manifest.variant}, opened by slimner", second.imports)}
+
+## 4.1 Memory by stage
+
+PSS of one process, read at each stage, and of our server (Gunicorn, master and workers summed).
+
+{stage_table(first, second)}
+
+{checks}
+
+## 4.2 What it comes to
+
+{result_table(first, second)}
+
+The server has two workers, preload, and one thread each. One process: p50
+{spread_of(first.row.p50, milliseconds)} and {spread_of(second.row.p50, milliseconds)}, memory
+{spread_of(first.row.steady, megabytes)} and {spread_of(second.row.steady, megabytes)}, 95 % over
+{plan.repetitions} fresh processes.
+
+Minimum memory is the least limit, to 8 MB and confirmed twice, under which everything is answered rightly and in at
+most three times the time it takes without ({held}).
+
+{tables.server(first.points, None).markdown(3).replace("Server:", f"{first.manifest.variant}, server:")}
+
+{tables.server(second.points, None).markdown(3).replace("Server:", f"{second.manifest.variant}, server:")}
+""",
+    )
+    say(f"written to {given.out}")
+
+
+if __name__ == "__main__":
+    main()
