@@ -57,6 +57,35 @@ def types(session: nox.Session) -> None:
     session.run("pyright", *FOLDERS)
 
 
+def _study(session: nox.Session, name: str, *arguments: str) -> None:
+    session.install("-e", ".[lab]")
+    session.run("python", f"studies/{name}.py", *(session.posargs or arguments))
+
+
+@nox.session
+def generator(session: nox.Session) -> None:
+    """How many requests a second the load generator can send."""
+    _study(session, "generator")
+
+
+@nox.session
+def repeatability(session: nox.Session) -> None:
+    """Whether the interval of one run holds what ten runs find."""
+    _study(session, "repeatability")
+
+
+@nox.session
+def overhead(session: nox.Session) -> None:
+    """What the time line and the parent cost."""
+    _study(session, "overhead")
+
+
+@nox.session
+def original(session: nox.Session) -> None:
+    """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
+    _study(session, "original", "--out", "docs/original.md")
+
+
 @nox.session
 def package(session: nox.Session) -> None:
     """Build sdist and wheel, and show that the bare wheel opens an ONNX artifact with nothing of the lab installed."""

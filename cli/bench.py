@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from ..bench import Step, measure, read_workload, steps
-from ..core.records import MeasurementRecord, Settings
+from ..core.machine import describe
+from ..core.records import BenchReport, MeasurementRecord, Settings
 from ..reports.comparison import measured_row
 from ..reports.ledger import stages
 from ..reports.notes import measurement_notes
@@ -67,8 +68,17 @@ def bench(
         for i, step in enumerate(todo, 1):
             status.update(f"measuring {manifest.variant} on {len(texts.texts)} texts, process {i} of {len(todo)}")
             records.append(measure(step, workload, settings))
+    notes = measurement_notes(records)
     if as_json:
-        options.print_json(records)
+        options.print_json(
+            BenchReport(
+                machine=describe(),
+                workload=texts.facts,
+                settings=settings,
+                measurements=tuple(records),
+                notes=tuple(notes),
+            )
+        )
         return
     console = options.out_console()
     row = measured_row(manifest.variant, records, texts.facts.lengths)
@@ -85,4 +95,4 @@ def bench(
         markup=False,
         soft_wrap=True,
     )
-    options.print_notes(measurement_notes(records))
+    options.print_notes(notes)

@@ -277,6 +277,16 @@ class Settings(Record, frozen=True, kw_only=True):
     seed: int
 
 
+class BenchReport(Record, frozen=True, kw_only=True):
+    """What `slimner bench` measured of one artifact."""
+
+    machine: Machine
+    workload: WorkloadFacts
+    settings: Settings
+    measurements: tuple[MeasurementRecord, ...]
+    notes: tuple[Note, ...]
+
+
 class Results(Record, frozen=True, kw_only=True):
     """One whole run. The format's history is at the top of `slimner.core.store`."""
 

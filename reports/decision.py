@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ..core.records import Note
 from ..core.statistics import Spread
 from .comparison import Row
 from .units import megabytes, milliseconds, points, seconds
@@ -30,6 +31,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     losers: dict[str, str]
     closest: str | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | None = None) -> Decision:

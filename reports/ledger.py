@@ -185,18 +185,20 @@ def minimums(found: Sequence[Minimum]) -> Section:
     """The least each program ran in."""
     return Section(
         title="Minimum memory to run",
-        headings=("what", "least", "confirmed", "just below", "starts", "median start", "held by"),
+        headings=("what", "least", "confirmed", "just below", "starts", "median start"),
         lines=[
             (
                 m.what,
                 megabytes(m.bytes),
                 f"{m.confirmed} times",
-                next((t.reason for t in reversed(m.trials) if not t.passed), MISSING),
+                next((t.reason.partition(":")[0] for t in reversed(m.trials) if not t.passed), MISSING),
                 str(len(m.trials)),
                 f"{statistics.median(t.seconds for t in m.trials):.1f} s",
-                m.limiter,
             )
             for m in found
         ],
-        remarks=["to 8 MB; below it the program is killed, answers wrongly, or takes three times as long"],
+        remarks=[
+            f"held by a {', '.join(sorted({m.limiter for m in found}))}, to 8 MB; "
+            "below it the program is killed, answers wrongly, or takes three times as long"
+        ],
     )

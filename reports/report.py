@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ..core.records import Results
 from ..core.store import write_bytes, write_json, write_text
 from . import plots
@@ -25,7 +27,7 @@ TABLE = "table.csv"
 def write_report(directory: Path, results: Results, rows: Sequence[Row], decision: Decision) -> Path:
     """Write all files of a report, each whole or not at all, `results.json` first; returns the path of report.md."""
     write_json(directory / RESULTS, results)
-    write_json(directory / DECISION, decision)
+    write_json(directory / DECISION, msgspec.structs.replace(decision, notes=tuple(notes(results))))
     write_text(directory / TABLE, as_csv(rows, decision.winner))
     drawn: list[tuple[str, str]] = []
     for name, caption, png in (

@@ -14,9 +14,7 @@ from ..core.statistics import BUCKETS, Spread, percentile
 from .comparison import Row
 from .units import MISSING, megabytes, milliseconds, per_second, score, seconds, spread_of
 
-HEADINGS = (
-    *("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "5 clients"),
-)
+HEADINGS = (*("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "5 clients"),)
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -71,7 +69,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         if self.headings:
             table = Table(box=None, pad_edge=False, padding=(0, 1))
             for i, heading in enumerate(self.headings):
-                table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i > 0)
+                table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
             for line in self.lines:
                 table.add_row(*map(escape, line))
             yield table

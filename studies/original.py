@@ -1,11 +1,11 @@
 """The three tables of the work slimner comes from, for a model of BERT-base size: fp32 against the leanest variant.
 
-    python studies/original.py --out docs/original.md [--cache DIR]
+    python studies/original.py --out docs/original.md
 
-Dependencies (2.2), memory by stage (4.1), and F1, response time, QPS at five clients and minimum memory (4.2). The model
-has random weights in the shape of bert-base-chinese (12 layers of 768, 21,128 entries), which is all that memory and
-speed depend on; in place of its F1, which would mean nothing, stands the share of tags that stay the same. Takes about
-half an hour on two cores; the page is written when all of it is done.
+Dependencies (2.2), memory by stage (4.1), and F1, response time, QPS at five clients and minimum memory (4.2). The
+model has random weights in the shape of bert-base-chinese (12 layers of 768, 21,128 entries), which is all that memory
+and speed depend on; in place of its F1, which would mean nothing, stands the share of tags that stay the same. Takes
+about half an hour on two cores; the page is written when all of it is done.
 """
 
 from __future__ import annotations

@@ -195,9 +195,13 @@ def test_each_command_prints_json(
     measured = json.loads(
         slimner("bench", artifacts["onnx-fp32"], "--workload", small_workload, *QUICK, "--json").stdout
     )
-    assert [len(record["samples_ms"]) for record in measured] == [20, 20]
-    assert measured[0]["timeline"]
-    assert not measured[1]["timeline"]
+    processes = measured["measurements"]
+    assert [len(record["samples_ms"]) for record in processes] == [20, 20]
+    assert processes[0]["timeline"]
+    assert not processes[1]["timeline"]
+    assert processes[0]["machine"] == measured["machine"]
+    assert {"samples", "one-process"} <= {note["code"] for note in measured["notes"]}
+    assert all(note["remedy"] for note in measured["notes"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slimner.core.machine import describe
 from slimner.core.records import EvaluationRecord, Score, TypeCount
 from slimner.eval import Sentence, f1_change, f1_interval, read_corpus
 from slimner.eval.scoring import align, count, evaluate, score
@@ -74,7 +75,7 @@ def record(*counts: tuple[int, int, int], corpus: str = "c") -> EvaluationRecord
     return EvaluationRecord(
         variant="v",
         artifact="a",
-        instructions="x86_64",
+        machine=describe(),
         corpus=corpus,
         corpus_sha256=corpus,
         strict=nothing,
