@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.child import since_exec_s
 from ..core.memory import read_stage, since_start_s
 from ..core.records import Block, Concurrent, MeasurementRecord, Stage, Threads, TimelinePoint, Warmup
 from .interference import Interference, Meter
@@ -60,8 +61,10 @@ def measure_in_child(
         stages.append(read_stage(name))
         marking_s += time.perf_counter() - begun
 
+    waiting = time.perf_counter()
     if gate is not None:
         _wait_at(gate, GATE_TIMEOUT_S)
+    waited_s = time.perf_counter() - waiting
     mark("interpreter")
     started = time.perf_counter()
     from ..variants import open_predictor, read_manifest  # a stage of its own: numpy, tokenizers, slimner
@@ -78,7 +81,7 @@ def measure_in_child(
     order = list(range(len(texts)))
     random.Random(f"{seed}/{repetition}").shuffle(order)  # the same for every variant
     predictor(texts[order[0]])
-    cold_start_s = since_start_s() - marking_s
+    cold_start_s = since_exec_s() - marking_s - waited_s
     mark("first answer")
 
     def answer(index: int) -> float:

@@ -27,6 +27,7 @@ from .errors import ChildError, SlimnerError, UnknownNameError, UserError
 from .store import write_bytes
 
 T = TypeVar("T")
+STARTED = "SLIMNER_STARTED"
 RECORD = "record.json"
 ERROR = "error.json"
 STDERR_TAIL_LINES = 12
@@ -134,7 +135,12 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
-            env={**os.environ, **(environment or {}), "SLIMNER_PARENT": str(os.getpid())},
+            env={
+                **os.environ,
+                **(environment or {}),
+                "SLIMNER_PARENT": str(os.getpid()),
+                STARTED: repr(time.monotonic()),
+            },
             start_new_session=True,
         )
     return Child(process, directory)
@@ -150,6 +156,11 @@ def started(
         yield child
     finally:
         child.close()
+
+
+def since_exec_s() -> float:
+    """Seconds since this child's parent was about to start it; finer than the kernel's clock tick of 10 ms."""
+    return time.monotonic() - float(os.environ[STARTED])
 
 
 def run(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..core.records import EvaluationRecord, MeasurementRecord, Results, Score
-from ..core.statistics import Spread, by_length, clean_ms, latency_spread, spread
+from ..core.statistics import DRIFT, Spread, by_length, clean_ms, latency_spread, spread
 from ..eval import F1Change, Interval, f1_change, f1_interval
 
 
@@ -54,13 +54,13 @@ def measured_row(variant: str, measured: Sequence[MeasurementRecord], lengths: S
     return Row(
         variant=variant,
         baseline=False,
-        cold_start=_over(timed, lambda m: m.cold_start_s),
+        cold_start=_over(timed, lambda m: m.cold_start_s, drift=DRIFT),
         steady=_over(measured, lambda m: m.stage("steady").pss_bytes),
         peak=_over(measured, lambda m: m.stages[-1].hwm_bytes),
         p50=latency_spread(timed, 50),
         p95=latency_spread(timed, 95),
         per_s=1000 / statistics.fmean(samples) if samples else None,
-        concurrent=_over(timed, lambda m: m.concurrent.per_s if m.concurrent else None),
+        concurrent=_over(timed, lambda m: m.concurrent.per_s if m.concurrent else None, drift=DRIFT),
         lengths=tuple(map(tuple, by_length(timed, lengths))),
         samples=len(samples),
         disturbed=sum(bool(block.taints) for m in timed for block in m.blocks),
@@ -84,6 +84,8 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
     )
 
 
-def _over(measured: Sequence[MeasurementRecord], figure: Callable[[MeasurementRecord], float | None]) -> Spread | None:
+def _over(
+    measured: Sequence[MeasurementRecord], figure: Callable[[MeasurementRecord], float | None], drift: float = 0.0
+) -> Spread | None:
     values = [value for m in measured if (value := figure(m)) is not None and value > 0]
-    return spread(values) if values else None
+    return spread(values, drift=drift) if values else None

@@ -39,6 +39,15 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 0.935 <= held / 2000 <= 0.965
 
 
+def test_drift_between_runs_widens_an_interval_that_processes_of_one_run_make_too_narrow() -> None:
+    close = [8.00, 8.01, 8.02]
+    alone, wide = spread(close), spread(close, drift=0.02)
+    assert alone.half_width is not None
+    assert wide.half_width is not None
+    assert alone.half_width < 0.005 * 8
+    assert wide.half_width == pytest.approx(1.96 * 0.02 * 8.01, rel=0.03)
+
+
 def test_one_process_has_no_interval_and_none_has_no_figure() -> None:
     assert spread([3.0]).half_width is None
     with pytest.raises(ValueError, match="no values"):
