@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -151,7 +150,7 @@ def hooked(environment: Mapping[str, str]) -> Iterator[tuple[dict[str, str], Pat
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
         shutil.copyfile(import_hook.__file__, Path(directory) / "sitecustomize.py")
         log = Path(directory) / "imports.log"
-        settings = {**os.environ, **environment, "SLIMNER_IMPORT_LOG": str(log), "PYTHONDONTWRITEBYTECODE": "1"}
+        settings = {**os.environ, **environment, "SLIMNER_IMPORT_LOG": str(log)}
         settings["PYTHONPATH"] = os.pathsep.join(filter(None, (directory, settings.get("PYTHONPATH"))))
         yield settings, log
 
@@ -227,23 +226,18 @@ def _run(command: Sequence[str], settings: dict[str, str], log: Path, timeout_s:
 def _until_quiet(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> int | None:
     """Resident size of a program that went quiet, 0 if it ended well, None if it did not."""
     end, size, changed = time.monotonic() + timeout_s, -1, time.monotonic()
-    handle = os.pidfd_open(process.pid)
+    while time.monotonic() < end:
+        with suppress(subprocess.TimeoutExpired):
+            return 0 if process.wait(0.25) == 0 else None
+        now = log.stat().st_size if log.exists() else -1
+        if now != size:
+            size, changed = now, time.monotonic()
+        elif time.monotonic() - changed > QUIET_S and size > 0:
+            break
     try:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        while time.monotonic() < end:
-            if poll.poll(250):
-                return 0 if process.wait() == 0 else None
-            now = log.stat().st_size if log.exists() else -1
-            if now != size:
-                size, changed = now, time.monotonic()
-            elif time.monotonic() - changed > QUIET_S and size > 0:
-                break
         return read_stage("quiet", _last_process(log, process.pid)).rss_bytes
     except OSError:
         return None
-    finally:
-        os.close(handle)
 
 
 def _last_process(log: Path, default: int) -> int:

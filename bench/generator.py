@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 RIGHT, WRONG = "right", "wrong"
 MOST_CONNECTIONS = 500  # select() takes descriptors below 1,024
+UNQUOTED = "/%:@!$&'()*+,;=~"
 LATE_S = 0.005
 LATE_SHARE = 0.01
 BUSY_CORES = 0.9
@@ -216,9 +217,8 @@ class Http:
         parts = urllib.parse.urlsplit(url)
         self.host, self.secure = parts.hostname or "", parts.scheme == "https"
         self.port = parts.port or (443 if self.secure else 80)
-        path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
-            f"?{parts.query}" if parts.query else ""
-        )
+        path = urllib.parse.quote(parts.path or "/", safe=UNQUOTED)
+        path += f"?{urllib.parse.quote(parts.query, safe=UNQUOTED + '?')}" if parts.query else ""
         fields = {"Host": parts.netloc.rpartition("@")[2], "Content-Type": "application/json", **dict(headers)}
         head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self.requests = [_request(head, body.replace("{text}", json.dumps(text))) for text in texts]

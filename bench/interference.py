@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-# What disturbs a block. /proc/stat counts in ticks of 10 ms, so short blocks need an absolute floor as well.
+# What disturbs a block. /proc/stat counts in ticks of 10 ms, so short blocks need an absolute floor as well; and it
+# shows the whole host in a container, so on many cores it takes more of others to matter.
 OTHER_CORES = 0.15
+OTHER_SHARE = 0.05
 OTHER_SECONDS = 0.04
 STOLEN_SHARE = 0.02
 STOLEN_SECONDS = 0.02
@@ -20,6 +22,7 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
     """Between two moments: cores this process used, cores others used, seconds stolen, switches, throttled periods."""
 
     seconds: float
+    cores: int
     own_cores: float
     other_cores: float
     stolen_s: float
@@ -31,7 +34,10 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
     def taints(self) -> tuple[str, ...]:
         """What was disturbed beyond the thresholds, in words; empty for a clean block."""
         found: list[str] = []
-        if self.other_cores > OTHER_CORES and self.other_cores * self.seconds > OTHER_SECONDS:
+        if (
+            self.other_cores > max(OTHER_CORES, OTHER_SHARE * self.cores)
+            and self.other_cores * self.seconds > OTHER_SECONDS
+        ):
             found.append("other load")
         if self.stolen_s > max(STOLEN_SECONDS, STOLEN_SHARE * self.seconds):
             found.append("stolen time")
@@ -59,6 +65,7 @@ class Meter:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Interference(
             seconds=round(wall, 4),
+            cores=len(os.sched_getaffinity(0)),
             own_cores=round(own / wall, 3),
             other_cores=round(max(0.0, (busy - self.busy - own) / wall), 3),
             stolen_s=round(stolen - self.stolen, 3),
@@ -69,11 +76,17 @@ class Meter:
 
 
 def _machine_seconds() -> tuple[float, float]:
-    """Seconds all processors were busy, and were stolen by the hypervisor, since boot."""
+    """Seconds the processors this process may use were busy, and were stolen by the hypervisor, since boot."""
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    busy = stolen = 0
     with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+        for line in file:
+            name, *fields = line.split()
+            if name in mine:
+                user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+                busy, stolen = busy + user + nice + system + irq + softirq, stolen + steal
     tick = os.sysconf("SC_CLK_TCK")
-    return (user + nice + system + irq + softirq) / tick, steal / tick
+    return busy / tick, stolen / tick
 
 
 def throttled_periods() -> int:

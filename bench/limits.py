@@ -45,7 +45,7 @@ def limited(size: int) -> Iterator[Limit]:
     group = _make_group(size)
     if group is None:
         yield Limit(
-            name="limit on private writable memory (RLIMIT_DATA)",
+            name="limit on private writable memory of each process (RLIMIT_DATA)",
             prefix=("sh", "-c", f'ulimit -d {size // 1024} && exec "$@"', "sh"),
         )
         return

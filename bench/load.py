@@ -41,7 +41,7 @@ from .workload import read_workload
 GROWTH = 1.5
 RESOLUTION = 1.06
 PROBE_S = 6.0
-MOST_PROBE_S = 30.0
+MOST_PROBE_S = 60.0
 CONFIRM_S = 30.0
 MOST_CONFIRMATIONS = 4
 
@@ -85,7 +85,7 @@ def _run(load: Load, shape: dict[str, Any]) -> LoadRecord:
         "slimner.bench.load:load_in_child",
         {"load": msgspec.to_builtins(load), **shape},
         LoadRecord,
-        timeout_s=load.timeout_s,
+        timeout_s=load.timeout_s + shape["seconds"],
         environment=environment,
     )
     if load.remote and (processes := listeners(load.target)):
@@ -236,23 +236,27 @@ def search_peak(
             high = min(high, rate)
             rate = rate / GROWTH
         if rate * MOST_PROBE_S < samples_needed(95):
-            return runs, None  # too slow for a p95 within half a minute
+            return runs, None  # too slow for a p95 within a minute
     while high / low > RESOLUTION:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if probe(middle, length(middle)) else (low, middle)
     for _ in range(MOST_CONFIRMATIONS):
-        if probe(low, CONFIRM_S):
+        if probe(low, max(CONFIRM_S, length(low))):
             return runs, runs[-1]
         low /= RESOLUTION
     return runs, None
 
 
 def check_url(url: str) -> None:
-    """UserError if a target cannot be a URL that answers."""
-    parts = urllib.parse.urlsplit(url)
-    if not parts.hostname:
+    """UserError if nobody listens at a URL, or it is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        host, port = None, 0
+    if not host:
         raise UserError(f"'{url}' is no URL", "give one like http://127.0.0.1:7860/v1/ner")
     try:
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
+        socket.create_connection((host, port), 5).close()
     except OSError as error:
         raise UserError(f"{url}: {error.strerror or error}", "start the server first") from None

@@ -44,6 +44,10 @@ def _line(run: LoadRecord) -> tuple[str, ...]:
     )
 
 
+def _rates(report: LoadReport) -> list[float]:
+    return [run.rate_per_s for run in report.runs if run.rate_per_s is not None]
+
+
 def load_notes(report: LoadReport) -> list[Note]:
     """What a reader of the figures has to know."""
     found: list[Note] = []
@@ -86,7 +90,8 @@ def load_notes(report: LoadReport) -> list[Note]:
         found.append(
             Note(
                 code="no-peak",
-                message=f"no rate kept p95 within {report.limit_p95_ms:g} ms for 30 s",
+                message=f"no rate kept p95 within {report.limit_p95_ms:g} ms"
+                + (f", down to {min(rates):.1f} per s" if (rates := _rates(report)) else ""),
                 remedy="raise the limit, or use a leaner variant",
             )
         )

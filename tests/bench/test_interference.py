@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import msgspec
+import pytest
 from slimner.bench import Step, measure
 from slimner.bench.interference import Interference, Meter, throttled_periods
 from slimner.bench.process import MOST_ATTEMPTS, in_blocks
@@ -85,6 +88,7 @@ def test_a_hog_that_stays_leaves_marked_blocks(artifacts: dict[str, Path], small
 def test_stolen_time_and_throttling_taint_a_block() -> None:
     quiet = Interference(
         seconds=1.0,
+        cores=2,
         own_cores=1.0,
         other_cores=0.05,
         stolen_s=0.01,
@@ -93,9 +97,48 @@ def test_stolen_time_and_throttling_taint_a_block() -> None:
         throttled_periods=0,
     )
     assert quiet.taints == ()
-    for change, word in (({"stolen_s": 0.1}, "stolen time"), ({"throttled_periods": 2}, "throttled")):
-        fields = {name: getattr(quiet, name) for name in Interference.__struct_fields__} | change
-        assert Interference(**fields).taints == (word,)
+    assert msgspec.structs.replace(quiet, stolen_s=0.1).taints == ("stolen time",)
+    assert msgspec.structs.replace(quiet, throttled_periods=2).taints == ("throttled",)
+
+
+def test_on_many_cores_it_takes_more_of_others_to_disturb() -> None:
+    """A container sees the load of the whole host."""
+    busy = Interference(
+        seconds=1.0,
+        cores=2,
+        own_cores=1.0,
+        other_cores=0.8,
+        stolen_s=0.0,
+        voluntary_switches=0,
+        involuntary_switches=0,
+        throttled_periods=0,
+    )
+    assert busy.taints == ("other load",)
+    assert msgspec.structs.replace(busy, cores=64).taints == ()
+    assert msgspec.structs.replace(busy, cores=64, other_cores=8.0).taints == ("other load",)
+
+
+def test_only_the_cores_this_process_may_use_are_watched() -> None:
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("one core")
+    first, second = sorted(cores)[:2]
+    hog = subprocess.Popen(["taskset", "-c", str(second), sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(0, {first})
+        time.sleep(0.3)
+        meter = Meter()
+        time.sleep(1)
+        apart = meter.stop()
+        os.sched_setaffinity(0, {second})
+        meter = Meter()
+        time.sleep(1)
+        beside = meter.stop()
+    finally:
+        os.sched_setaffinity(0, cores)
+        end([hog])
+    assert beside.other_cores > 0.5
+    assert apart.other_cores < beside.other_cores
 
 
 def test_throttled_periods_only_grow() -> None:

@@ -193,6 +193,7 @@ def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: 
 
 def test_a_limit_nothing_can_keep_ends_the_search(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimner.bench.load.MOST_PROBE_S", 2.0)
+    monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
     with one_at_a_time(0.005) as url:
         _, peak = search_peak(Load(target=url, workload=texts), 1.0, first=150)
     assert peak is None

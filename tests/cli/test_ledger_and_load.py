@@ -107,6 +107,9 @@ def test_an_artifact_is_loaded_in_process(slimner: Slimner, artifacts: dict[str,
     [
         (("http://127.0.0.1:9/",), "start the server first"),
         (("nowhere",), "nowhere"),
+        (("http://127.0.0.1:port/",), "is no URL"),
+        (("http:///v1/ner",), "is no URL"),
+        (("http://127.0.0.1:9/", "--header", "nothing"), "start the server first"),
         (("http://127.0.0.1:9/", "--rate", "3", "--until-p95", "10"), "exclude each other"),
     ],
 )
