@@ -34,10 +34,7 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
     def taints(self) -> tuple[str, ...]:
         """What was disturbed beyond the thresholds, in words; empty for a clean block."""
         found: list[str] = []
-        if (
-            self.other_cores > max(OTHER_CORES, OTHER_SHARE * self.cores)
-            and self.other_cores * self.seconds > OTHER_SECONDS
-        ):
+        if self.other_cores > max(OTHER_CORES, OTHER_SHARE * self.cores, OTHER_SECONDS / self.seconds):
             found.append("other load")
         if self.stolen_s > max(STOLEN_SECONDS, STOLEN_SHARE * self.seconds):
             found.append("stolen time")

@@ -102,6 +102,9 @@ def load(
     """
     if rate is not None and until_p95 is not None:
         raise UserError("--rate and --until-p95 exclude each other", "give one of them")
+    fields = tuple(_header(header) for header in headers)
+    if "{text}" not in body:
+        raise UserError(f"--body '{body}' has no {{text}}", 'write it where the text belongs, as in {"text": {text}}')
     options.require("httptools", "psutil")
     read_workload(workload)
     remote = target.startswith(("http://", "https://"))
@@ -116,13 +119,11 @@ def load(
         verify(judge)
         with options.err_console().status("asking the offline predictor"):
             expected = expected_answers(judge, workload, timeout_s=timeout)
-    if remote and "{text}" not in body:
-        raise UserError(f"--body '{body}' has no {{text}}", 'write it where the text belongs, as in {"text": {text}}')
     plan = Load(
         target=target,
         workload=workload,
         body=body,
-        headers=tuple(_header(header) for header in headers),
+        headers=fields,
         expected=expected,
         threads=len(os.sched_getaffinity(0)),
         most=requests,
