@@ -34,6 +34,8 @@ tops = {name.partition(".")[0] for name in asked}
 found = {}
 for distribution in metadata.distributions():
     title = distribution.metadata["Name"]
+    if not title:
+        continue
     size, mine, editable = 0, set(), set()
     for file in distribution.files or ():
         path = str(distribution.locate_file(file))
@@ -65,7 +67,7 @@ for name in sys.argv[1:]:
 sys.stdout.write("\n%d\n" % (resident() - before))
 """
 
-# A program that serves is ended when it has imported nothing for so long.
+# A program that serves is ended when it has neither imported nor computed anything for so long.
 QUIET_S = 5.0
 
 ALONE_TIMEOUT_S = 120.0
@@ -90,7 +92,7 @@ def import_ledger(
 ) -> ImportLedger:
     """Run a Python program and tell what its imports cost; ChildError if it fails, UserError if it is no Python.
 
-    A program that does not end by itself is ended when it has imported nothing for five seconds.
+    A program that does not end by itself is ended when it has neither imported nor computed anything for five seconds.
     """
     with hooked(environment or {}) as (settings, log):
         on_progress(f"running {command[0]}")
@@ -103,6 +105,8 @@ def import_ledger(
             "give a command that starts Python without -I, -E or -S, as in --imports 'python -c \"import torch\"'",
         )
     final = max((e.amount for e in events if e.kind == "end"), default=final)
+    if not final:
+        raise ChildError(f"{command[0]} ended before its memory could be read", "no-record")
     added: dict[str, int] = {}
     origins: dict[str, str] = {}
     for event in events:
@@ -163,7 +167,7 @@ def requirements_program(path: Path) -> tuple[list[str], list[str]]:
     skipped: list[str] = []
     tops: dict[str, list[str]] = {}
     for module, names in importlib.metadata.packages_distributions().items():
-        for name in names:
+        for name in filter(None, names):
             tops.setdefault(_normal(name), []).append(module)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -183,7 +187,10 @@ def requirements_program(path: Path) -> tuple[list[str], list[str]]:
         raise UserError(
             f"{path}: none of these is installed beside slimner", "install them, or give --imports a command"
         )
-    program = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)"
+    program = (
+        "import importlib, sys\nfor name in sys.argv[1:]:\n    try:\n        importlib.import_module(name)\n"
+        "    except Exception as error:\n        sys.stderr.write(f'{name}: {error}\\n')"
+    )
     return [sys.executable, "-c", program, *modules], skipped
 
 
@@ -225,19 +232,30 @@ def _run(command: Sequence[str], settings: dict[str, str], log: Path, timeout_s:
 
 def _until_quiet(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> int | None:
     """Resident size of a program that went quiet, 0 if it ended well, None if it did not."""
-    end, size, changed = time.monotonic() + timeout_s, -1, time.monotonic()
+    end, size, changed = time.monotonic() + timeout_s, (-1, 0), time.monotonic()
     while time.monotonic() < end:
         with suppress(subprocess.TimeoutExpired):
             return 0 if process.wait(0.25) == 0 else None
-        now = log.stat().st_size if log.exists() else -1
+        now = (log.stat().st_size if log.exists() else -1, _busy_ticks(process.pid))
         if now != size:
             size, changed = now, time.monotonic()
-        elif time.monotonic() - changed > QUIET_S and size > 0:
+        elif time.monotonic() - changed > QUIET_S and size[0] > 0:
             break
     try:
         return read_stage("quiet", _last_process(log, process.pid)).rss_bytes
     except OSError:
         return None
+
+
+def _busy_ticks(group: int) -> int:
+    """Processor time of a process group in tenths of a second, so that a server that merely waits is quiet."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks * 10 // os.sysconf("SC_CLK_TCK")
 
 
 def _last_process(log: Path, default: int) -> int:
@@ -280,8 +298,10 @@ def _line_of_descent(events: Sequence[Event]) -> Iterator[Event]:
         if own_start(process):
             break  # started by exec: nothing of those before it is in its memory
     last = chosen[0]
-    for event in events:
-        if event.process in chosen and (event.kind != "end" or event.process == last):
+    started = {e.process: i for i, e in enumerate(events) if e.kind == "start"}  # the last one: exec forgets the rest
+    for i, event in enumerate(events):
+        counts = event.process in chosen and i >= started.get(event.process, 0)
+        if counts and (event.kind != "end" or event.process == last):
             yield event
 
 

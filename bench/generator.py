@@ -15,6 +15,8 @@ import json
 import math
 import random
 import selectors
+import socket
+import ssl
 import time
 import urllib.parse
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -29,6 +31,7 @@ MOST_CONNECTIONS = 500  # select() takes descriptors below 1,024
 UNQUOTED = "/%:@!$&'()*+,;=~"
 LATE_S = 0.005
 LATE_SHARE = 0.01
+LATE_ALLOWED = 3
 BUSY_CORES = 0.9
 
 
@@ -55,9 +58,19 @@ class Run(msgspec.Struct, kw_only=True):
     generator_cores: float
 
     @property
+    def late(self) -> int:
+        """Requests that were sent more than 5 ms after their time."""
+        return sum(lag > LATE_S for lag in self.lags_s)
+
+    @property
     def late_share(self) -> float:
         """Share of requests that were sent more than 5 ms after their time."""
-        return sum(lag > LATE_S for lag in self.lags_s) / len(self.lags_s) if self.lags_s else 0.0
+        return self.late / len(self.lags_s) if self.lags_s else 0.0
+
+    @property
+    def lagged(self) -> bool:
+        """Whether the generator lagged: more than 1 % of the requests were late, and more than three."""
+        return self.late > max(LATE_ALLOWED, LATE_SHARE * len(self.lags_s))
 
 
 class _Tally:
@@ -226,19 +239,24 @@ class Http:
         self.deadline_s = deadline_s
         self.idle: list[_Connection] = []
         self.slots = asyncio.Semaphore(MOST_CONNECTIONS)
+        self.waited = 0
+        """Requests that could not be sent at once, because so many others were under way."""
+        self.context = ssl.create_default_context() if self.secure else None
+        self.address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][4][0]
 
     async def ask(self, index: int) -> str:
         """Send one request and wait for the whole answer, at most the deadline."""
-        async with self.slots:
-            try:
-                async with asyncio.timeout(self.deadline_s):
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                self.waited += self.slots.locked()
+                async with self.slots:
                     status, body = await self._exchange(self.requests[index])
-            except TimeoutError:
-                return "timeout"
-            except (OSError, EOFError):
-                return "connection"
-            except ValueError:
-                return "malformed"
+        except TimeoutError:
+            return "timeout"
+        except (OSError, EOFError):
+            return "connection"
+        except ValueError:
+            return "malformed"
         return self.judge.body(index, body) if status == 200 else f"status {status}"
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
@@ -251,7 +269,13 @@ class Http:
                     if connection.answering:  # not merely an idle connection that the server had given up
                         raise
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self.secure or None)
+        _, connection = await loop.create_connection(
+            _Connection,
+            str(self.address),
+            self.port,
+            ssl=self.context,
+            server_hostname=self.host if self.secure else None,
+        )
         return await self._on(connection, request)
 
     async def _on(self, connection: _Connection, request: bytes) -> tuple[int, bytes]:
@@ -291,7 +315,7 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer."""
-        self.parser, self.answering = self.make(self), False
+        self.parser, self.answering, self.until_closed = self.make(self), False, False
         self.pieces: list[bytes] = []
         self.waiter = asyncio.get_running_loop().create_future()
         assert isinstance(self.transport, asyncio.WriteTransport)
@@ -309,6 +333,13 @@ class _Connection(asyncio.Protocol):
             self.close()
         return None
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self.until_closed = False
+
+    def on_message_begin(self) -> None:
+        self.until_closed = True  # unless a header says how long the body is
+
     def on_body(self, body: bytes) -> None:
         self.pieces.append(body)
 
@@ -319,6 +350,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
+        if exc is None and self.answering and self.until_closed:
+            self._finish()
         self._fail(exc if isinstance(exc, OSError) else EOFError("closed"))
 
     def _finish(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
+    from typing import NoReturn
 
 
 def install(log: str) -> None:
@@ -34,6 +35,7 @@ def install(log: str) -> None:
     standard = getattr(sys, "stdlib_module_names", frozenset(sys.builtin_module_names))
     stacks: dict[int, list[tuple[str, list[int]]]] = {}
     seen: set[str] = set()
+    homes: dict[type, str] = {}
 
     def resident() -> int:
         try:
@@ -62,13 +64,25 @@ def install(log: str) -> None:
             return top + "." + rest.partition(".")[0]  # a namespace shared by several distributions
         return top
 
+    def home(kind: type) -> str | None:
+        """Module of a class; of one that says "builtins", as compiled ones do, the module in which it is found."""
+        if kind not in homes:
+            name = kind.__module__
+            if name == "builtins" and kind is not getattr(sys.modules["builtins"], kind.__name__, None):
+                for other, module in list(sys.modules.items()):
+                    if other.partition(".")[0] not in standard and getattr(module, kind.__name__, None) is kind:
+                        name = other
+                        break
+            homes[kind] = name
+        return homes[kind]
+
     def probe(frame: FrameType, event: str, argument: object) -> None:
         if event == "call":
             name = frame.f_globals.get("__name__")
         elif event == "c_call":
             name = getattr(argument, "__module__", None)
             if name is None:
-                name = getattr(type(getattr(argument, "__self__", None)), "__module__", None)
+                name = home(type(getattr(argument, "__self__", None)))
         else:
             return
         if isinstance(name, str) and name not in seen:
@@ -97,14 +111,23 @@ def install(log: str) -> None:
                 threading = sys.modules.get("threading")
                 if threading is not None:
                     threading.setprofile(probe)
+                atexit.unregister(end)
+                atexit.register(end)  # last in, first out: what libraries do at exit does not count as use
                 sys.setprofile(probe)
 
     def end() -> None:
         sys.setprofile(None)
         note("end", resident())
 
+    leave = os._exit
+
+    def leave_at_once(status: int) -> NoReturn:
+        end()
+        leave(status)
+
     bootstrap["_load_unlocked"] = load
     atexit.register(end)
+    os._exit = leave_at_once
     note("start", resident(), sys.executable)
     sys.setprofile(probe)
 

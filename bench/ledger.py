@@ -69,7 +69,7 @@ def server_points(
     """
     expected = expected_answers(artifact, workload, timeout_s=settings.timeout_s)
     for workers in range(1, most_workers + 1):
-        for preload in (True, False):
+        for preload in (True, False) if settings.threads == 1 else (False,):  # thread pools do not survive a fork
             on_progress(f"server, {workers} worker(s), {'preload' if preload else 'no preload'}")
             command, environment = gunicorn(artifact, workers=workers, preload=preload, threads=settings.threads)
             with serving(command, environment, workers=workers, timeout_s=START_TIMEOUT_S) as service:
@@ -143,9 +143,9 @@ def server_minimum(
     point: ServerPoint,
     on_trial: Callable[[Trial], None],
 ) -> Minimum:
-    """The least memory in which our server with preload starts and answers five clients, every text for each worker."""
+    """The least memory in which our server starts and answers five clients, every text for each worker."""
     expected = expected_answers(artifact, workload, timeout_s=settings.timeout_s)
-    command, environment = gunicorn(artifact, workers=workers, preload=True, threads=settings.threads)
+    command, environment = gunicorn(artifact, workers=workers, preload=point.preload, threads=settings.threads)
     requests = 2 * workers * len(expected)
     files: list[Path] = []
 
@@ -164,12 +164,16 @@ def server_minimum(
                 run = run_closed(load, clients=CLIENTS, seconds=SLOWER * requests / point.per_s + GRACE_S)
         except ChildError as error:
             return error.message
+        except OSError as error:  # a worker that was killed while it was looked at
+            return str(error)
         if run.failed:
             return f"{run.failed} of {run.sent} requests failed"
         return "" if run.sent == requests else f"only {run.sent} of {requests} requests were answered in time"
 
     highest = point.after.pss_bytes + point.after.pss_bytes // 4
-    return minimum(f"server with {workers} workers", attempt, highest=highest, on_trial=on_trial)
+    return minimum(
+        f"server with {workers} workers", attempt, each="each process of a ", highest=highest, on_trial=on_trial
+    )
 
 
 def mapped_files(process: int | str = "self") -> list[Path]:

@@ -130,20 +130,24 @@ def minimum(
     attempt: Callable[[Limit], str],
     *,
     highest: int,
+    each: str = "",
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Minimum:
     """The least limit, to 8 MB, under which `attempt` succeeds, twice more after it was found.
+
+    `each` is put before `what` where the limit could only be set on each process by itself.
 
     `attempt` runs the program under the limit and returns why it failed, or "". `highest` is a size in bytes that is
     expected to be enough; twice and four times as much are tried when it is not.
     """
     trials: list[Trial] = []
-    name = ""
+    name, whole = "", True
 
     def passes(size: int) -> bool:
-        nonlocal name
+        nonlocal name, whole
         with limited(size) as limit:
             name, begun = limit.name, time.monotonic()
+            whole = limit.group is not None
             reason = attempt(limit)
             if not reason and limit.kills():
                 reason = "the kernel killed a process of it"
@@ -153,7 +157,9 @@ def minimum(
         return trial.passed
 
     def found(size: int | None, confirmed: int) -> Minimum:
-        return Minimum(what=what, limiter=name, bytes=size, confirmed=confirmed, trials=tuple(trials))
+        return Minimum(
+            what=what if whole else each + what, limiter=name, bytes=size, confirmed=confirmed, trials=tuple(trials)
+        )
 
     units = max(1, -(-highest // RESOLUTION_BYTES))
     for _ in range(3):

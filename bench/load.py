@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
 import socket
 import urllib.parse
@@ -18,11 +19,10 @@ from ..core.errors import UserError
 from ..core.ledger_records import Processes
 from ..core.load_records import LoadRecord
 from ..core.machine import describe, thread_environment
-from ..core.memory import read_stage
 from ..core.statistics import samples_needed
 from .generator import (
     BUSY_CORES,
-    LATE_SHARE,
+    MOST_CONNECTIONS,
     RIGHT,
     WRONG,
     Http,
@@ -44,6 +44,8 @@ PROBE_S = 6.0
 MOST_PROBE_S = 60.0
 CONFIRM_S = 30.0
 MOST_CONFIRMATIONS = 4
+MORE = 1.3  # than the expected number of random arrivals, so that there are enough
+MOST_IN_SEARCH = 1_000_000
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +107,11 @@ def load_in_child(
     texts = read_workload(plan.workload).texts
     order = list(range(len(texts)))
     random.Random(plan.seed).shuffle(order)
-    server: list[Processes] = []
+    server: list[Processes | None] = []
+    waited = 0
 
     async def main() -> Run:
+        nonlocal waited
         target = _target(plan, texts)
         try:
             gc.collect()
@@ -119,17 +123,10 @@ def load_in_child(
             return await open_loop(target, order, times)
         finally:
             if not plan.remote:
-                stage = read_stage("now")
-                server.append(
-                    Processes(
-                        processes=1,
-                        pss_bytes=stage.pss_bytes or 0,
-                        rss_bytes=stage.rss_bytes,
-                        master_pss_bytes=stage.pss_bytes or 0,
-                        own_bytes=stage.uss_bytes or 0,
-                    )
-                )
+                server.append(memory([os.getpid()]))
             target.close()
+            if isinstance(target, Http):
+                waited = target.waited
 
     run = run_loop(main())
     return LoadRecord(
@@ -148,17 +145,19 @@ def load_in_child(
         lag_p99_ms=round(float(np.percentile(run.lags_s, 99)) * 1000, 3) if run.lags_s else None,
         generator_cores=round(run.generator_cores, 3),
         server=server[0] if server else None,
-        invalid=tuple(_invalid(run, in_process=not plan.remote)),
+        invalid=tuple(_invalid(run, in_process=not plan.remote, waited=waited)),
     )
 
 
-def _invalid(run: Run, *, in_process: bool) -> list[str]:
+def _invalid(run: Run, *, in_process: bool, waited: int) -> list[str]:
     """Why the figures of a run do not hold."""
     found: list[str] = []
-    if run.late_share > LATE_SHARE:
+    if run.lagged:
         found.append(
             f"the generator lagged: {run.late_share * 100:.0f} % of the requests left more than 5 ms after their time"
         )
+    if waited:
+        found.append(f"{waited} requests waited in the generator: more than {MOST_CONNECTIONS} were under way at once")
     if not in_process and run.generator_cores > BUSY_CORES:
         found.append(f"the generator used {run.generator_cores:.2f} of its core: it is what was measured")
     return found
@@ -217,17 +216,18 @@ def search_peak(
     runs: list[LoadRecord] = []
 
     def probe(rate: float, seconds: float) -> bool:
-        record = run_open(load, rate=rate, seconds=seconds)
+        fresh = msgspec.structs.replace(load, seed=load.seed + len(runs), most=MOST_IN_SEARCH)
+        record = run_open(fresh, rate=rate, seconds=seconds)
         runs.append(record)
         on_run(record)
         p95 = record.latency_ms(95)
         return not record.invalid and not record.failed and p95 is not None and p95 <= limit_p95_ms
 
     def length(rate: float) -> float:
-        return min(MOST_PROBE_S, max(PROBE_S, 1.1 * samples_needed(95) / rate))
+        return max(PROBE_S, MORE * samples_needed(95) / rate)
 
     low, high = 0.0, float("inf")
-    rate = first
+    rate = max(first, MORE * samples_needed(95) / MOST_PROBE_S)
     while low == 0.0 or high == float("inf"):
         if probe(rate, length(rate)):
             low = max(low, rate)
@@ -235,7 +235,7 @@ def search_peak(
         else:
             high = min(high, rate)
             rate = rate / GROWTH
-        if rate * MOST_PROBE_S < samples_needed(95):
+        if length(rate) > MOST_PROBE_S:
             return runs, None  # too slow for a p95 within a minute
     while high / low > RESOLUTION:
         middle = (low * high) ** 0.5

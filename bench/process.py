@@ -89,11 +89,10 @@ def measure_in_child(
         predictor(texts[index])
         return (time.perf_counter() - begun) * 1000
 
-    timed = repetition > 0  # the sampled process is there for its memory: its sampler would be taken for other load
-    warm = warm_up(answer, _spread_by_length(texts, warmup if timed else 0))
+    warm = warm_up(answer, _spread_by_length(texts, warmup))
     chosen = [order[i % len(order)] for i in range(samples)]
-    durations, blocks = in_blocks(answer, chosen, repeat=timed)
-    extra = _extra(texts, chosen) if timed else []
+    durations, blocks = in_blocks(answer, chosen, repeat=repetition > 0)  # a sampler would be taken for other load
+    extra = _extra(texts, chosen)
     extra_ms = [answer(index) for index in extra]
     mark("steady")
     concurrent = _concurrent(predictor, texts, order, concurrent_s) if concurrent_s else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,9 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -36,8 +35,13 @@ class Service(msgspec.Struct, frozen=True):
     workers: int
 
     def memory(self) -> Processes:
-        """Master and workers now."""
-        return memory(family(self.process))
+        """Master and workers now; ChildError if they have ended or the kernel gives no PSS."""
+        found = memory(family(self.process))
+        if found is None:
+            raise ChildError(
+                "the server's memory could not be read: it has ended, or this kernel gives no PSS", "crashed"
+            )
+        return found
 
 
 def gunicorn(artifact: Path, *, workers: int, preload: bool, threads: int) -> tuple[list[str], dict[str, str]]:
@@ -101,21 +105,31 @@ def free_port() -> int:
 def _comes_up(process: subprocess.Popen[bytes], health: str, workers: int, timeout_s: float) -> bool:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(health, timeout=2) as answer:
-                if answer.status == 200 and len(family(process.pid)) > workers:
-                    return _settles(process, end)
-        except (OSError, urllib.error.URLError):
-            pass
+        if _healthy(health) and len(family(process.pid)) > workers:
+            return _settles(process, end)
         time.sleep(0.05)
     return False
+
+
+def _healthy(url: str) -> bool:
+    """Whether a GET is answered with 200; straight, whatever proxy the environment names."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=2)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _settles(process: subprocess.Popen[bytes], end: float) -> bool:
     """Wait until the summed PSS has stayed for a second: every worker has loaded."""
     level, since = 0, time.monotonic()
     while time.monotonic() < end and process.poll() is None:
-        now = memory(family(process.pid)).pss_bytes
+        found = memory(family(process.pid))
+        now = found.pss_bytes if found else 0
         if abs(now - level) > SETTLED_SHARE * level:
             level, since = now, time.monotonic()
         elif time.monotonic() - since > SETTLED_S:
@@ -125,13 +139,15 @@ def _settles(process: subprocess.Popen[bytes], end: float) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+    finally:  # a second Ctrl-C comes here too
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def family(process: int) -> list[int]:
@@ -145,12 +161,17 @@ def family(process: int) -> list[int]:
         return []
 
 
-def memory(processes: Sequence[int]) -> Processes:
-    """Summed memory of processes, the first of which is the master; those that have just ended are left out."""
+def memory(processes: Sequence[int]) -> Processes | None:
+    """Summed memory of processes, the first of which is the master; those that have just ended are left out.
+
+    None if all have ended, or where the kernel gives no PSS.
+    """
     stages = []
     for process in processes:
-        with contextlib.suppress(OSError, KeyError, IndexError):
+        with contextlib.suppress(OSError):
             stages.append(read_stage("now", process))
+    if not stages or any(stage.pss_bytes is None for stage in stages):
+        return None
     own = [stage.uss_bytes or 0 for stage in stages[1:]]
     return Processes(
         processes=len(stages),
@@ -169,7 +190,11 @@ def listeners(url: str) -> list[int]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     holders = [int(path.name) for path in Path("/proc").glob("[0-9]*") if sockets & _open_files(path)]
-    return sorted(holders, key=since_start_s, reverse=True)
+    ages: dict[int, float] = {}
+    for holder in holders:
+        with contextlib.suppress(OSError):  # just gone
+            ages[holder] = since_start_s(holder)
+    return sorted(ages, key=ages.__getitem__, reverse=True)
 
 
 def _listening(port: int) -> Iterator[str]:

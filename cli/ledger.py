@@ -121,7 +121,10 @@ def _of_program(command: str | None, requirements: Path | None, timeout_s: float
                 )
             )
     else:
-        words = shlex.split(command or "")
+        try:
+            words = shlex.split(command or "")
+        except ValueError as error:
+            raise UserError(f"--imports: {error}", "close every quotation mark") from None
         if not words:
             raise UserError("--imports is empty", "give a command that starts Python")
     found = import_ledger(words, timeout_s=timeout_s, on_progress=status.update)
@@ -154,11 +157,12 @@ def _of_artifact(
         status.update("minimum memory of the artifact")
         least.append(accounts.artifact_minimum(artifact, workload, settings, measured=measured, on_trial=tell))
         if points:
-            point = next(p for p in points if p.workers == workers and p.preload)
+            point = next(p for p in points if p.workers == workers)
             status.update("minimum memory of the server")
-            least.append(
-                accounts.server_minimum(artifact, workload, settings, workers=workers, point=point, on_trial=tell)
-            )
+            if point.per_s:
+                least.append(
+                    accounts.server_minimum(artifact, workload, settings, workers=workers, point=point, on_trial=tell)
+                )
     return Ledger(
         machine=measured.machine,
         artifact=measured.artifact,

@@ -164,13 +164,14 @@ def load(
         options.print_json(report)
     else:
         options.print_sections(sections(report), report.notes)
-    final = peak or runs[0]
+    counted = [runs[0], *([peak] if peak else [])]
     lost = until_p95 is not None and peak is None
-    return EXIT_FAILED if final.failed or final.invalid or not final.answered or lost else EXIT_PASS
+    failed = lost or any(run.failed or run.invalid or not run.answered for run in counted)
+    return EXIT_FAILED if failed else EXIT_PASS
 
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable():
+    if not colon or not name.strip() or not (text.isprintable() and text.isascii()):
         raise UserError(f"--header '{text}' is no header", "write NAME:VALUE")
     return name.strip(), value.strip()

@@ -60,6 +60,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGHUP, _terminate)
     signal.signal(signal.SIGTERM, _terminate)  # ends children and removes temporary files, as Ctrl-C does
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("SLIMNER_DEBUG"))

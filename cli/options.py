@@ -73,7 +73,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the record
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
-class Size(click.ParamType[int]):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before
     """A size in bytes, written with its unit: 512MB is 512 million bytes, 512MiB 536,870,912."""
 
     name = "size"

@@ -43,6 +43,8 @@ def peak_bytes(process: int | str = "self") -> int:
 def read_stage(name: str, process: int | str = "self") -> Stage:
     """Memory of a process now. Where the kernel gives no PSS (`smaps_rollup`), PSS and its parts are None, not RSS."""
     status = _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM", "VmRSS"))
+    if "VmRSS" not in status:
+        raise ProcessLookupError(f"process {process} has ended")
     try:
         rollup = _kilobytes(Path(f"/proc/{process}/smaps_rollup"), ROLLUP)
     except OSError:

@@ -153,6 +153,8 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
         if line is None:
             continue
         base, each = line
+        if preload and (eroded := _erosion(points)):
+            remarks.append(eroded)
         text = f"{'with' if preload else 'without'} preload: {base / 1e6:.0f} MB and {each / 1e6:.0f} MB a worker"
         if limit_bytes is not None:
             fits = max(0, int((limit_bytes - base) // each)) if each > 0 else 0
@@ -162,7 +164,7 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
     return Section(
         title="Server: master and workers, summed PSS, five clients",
         headings=(
-            *("workers", "preload", "before", "after", "erosion", "master", "own of each", "RSS summed"),
+            *("workers", "preload", "before", "after", "traffic adds", "master", "own of each", "RSS summed"),
             *("per s", "p50", "p95", "not right"),
         ),
         lines=lines,
@@ -170,13 +172,22 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
     )
 
 
+def _erosion(points: Sequence[ServerPoint]) -> str:
+    """What traffic costs with preload beyond what it costs without: pages shared after the fork and written since."""
+    adds = {(p.workers, p.preload): p.after.pss_bytes - p.before.pss_bytes for p in points}
+    most = max(p.workers for p in points)
+    if (most, True) not in adds or (most, False) not in adds:
+        return ""
+    lost = adds[most, True] - adds[most, False]
+    return (
+        f"copy-on-write erosion, {most} worker(s): {lost / 1e6:+.0f} MB (what traffic adds with preload, less without)"
+    )
+
+
 def fit(points: Sequence[ServerPoint]) -> tuple[float, float] | None:
-    """PSS after traffic as (fixed bytes, bytes a worker): least squares, or from a worker's own memory at one point."""
-    if not points:
+    """PSS after traffic as (fixed bytes, bytes a worker) by least squares; None from one number of workers."""
+    if len(points) < 2:
         return None
-    if len(points) == 1:
-        own = points[0].after.own_bytes
-        return points[0].after.pss_bytes - own * points[0].workers, own
     each, base = np.polyfit([p.workers for p in points], [p.after.pss_bytes for p in points], 1)
     return float(base), float(each)
 

@@ -15,13 +15,15 @@ GIB = 1 << 30
 def sections(report: LoadReport) -> list[Section]:
     """The runs, and what they come to."""
     shown = [Section(title=f"Load on {report.target}", headings=HEADINGS, lines=tuple(map(_line, report.runs)))]
-    best = report.peak or (report.runs[-1] if report.runs else None)
+    best = report.peak or (report.runs[0] if report.runs else None)
     if best is not None:
         remarks = [f"answers compared with {report.checked}"]
         if report.peak is not None:
-            remarks.append(f"peak {best.per_s:.1f} per s with p95 within {report.limit_p95_ms:g} ms, held for 30 s")
-        remarks.append(f"{best.per_s / best.machine.cores:.1f} per s and core ({best.machine.cores} cores)")
-        if best.server is not None:
+            remarks.append(
+                f"peak {best.per_s:.1f} per s with p95 within {report.limit_p95_ms:g} ms, held for {best.seconds:.0f} s"
+            )
+        if best.server is not None:  # on this machine
+            remarks.append(f"{best.per_s / best.machine.cores:.1f} per s and core ({best.machine.cores} cores)")
             remarks.append(
                 f"{best.per_s / (best.server.pss_bytes / GIB):.1f} per s and GiB of PSS "
                 f"({megabytes(best.server.pss_bytes)} in {best.server.processes} processes)"
@@ -84,6 +86,16 @@ def load_notes(report: LoadReport) -> list[Note]:
                     code="samples",
                     message=f"no p{lacking[0]} from {run.answered} answers, it takes {samples_needed(lacking[0])}",
                     remedy="raise --seconds",
+                )
+            )
+    if report.peak is not None and report.peak.rate_per_s is not None:
+        above = [run for run in report.runs if (run.rate_per_s or 0) > report.peak.rate_per_s]
+        if above and all(run.invalid for run in above):
+            found.append(
+                Note(
+                    code="generator-limit",
+                    message="the peak is at least this: higher rates were too fast for the generator, not the server",
+                    remedy="run the generator on another machine",
                 )
             )
     if report.limit_p95_ms is not None and report.peak is None:

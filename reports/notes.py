@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..core.machine import WIDE_DOT_PRODUCTS
 from ..core.records import Machine, MeasurementRecord, Note, Results
-from ..core.statistics import percentile, samples_needed
+from ..core.statistics import latency_spread, percentile, samples_needed
 
 THREAD_SLACK = 0.25
 
@@ -90,6 +90,16 @@ def _latency(timed: Sequence[MeasurementRecord]) -> Iterator[Note]:
             message=f"{', '.join(wrong)} gave other answers to several clients at once than before",
             remedy="do not share one predictor of it between threads",
         )
+    for variant in variants:
+        mine = [m for m in timed if m.variant == variant]
+        for q in (50, 95):
+            figure = latency_spread(mine, q)
+            if figure and figure.half_width is not None and figure.half_width > WIDE * figure.value:
+                yield Note(
+                    code="wide",
+                    message=f"p{q} of {variant} is known to ±{figure.half_width / figure.value * 100:.0f} % only",
+                    remedy="raise --repetitions, on a quieter machine",
+                )
     samples = min((sum(len(m.clean) for m in timed if m.variant == v) for v in variants), default=0)
     lacking = [q for q in (50, 95, 99) if percentile([0.0] * samples, q) is None]
     if samples and lacking:

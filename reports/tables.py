@@ -31,7 +31,7 @@ def cells(row: Row) -> tuple[str, ...]:
         score(row.f1),
         change,
         megabytes(row.size_bytes),
-        seconds(row.cold_start.value if row.cold_start else None),
+        spread_of(row.cold_start, seconds),
         spread_of(row.steady, megabytes),
         megabytes(row.peak.value if row.peak else None),
         spread_of(row.p50, milliseconds),

@@ -55,7 +55,7 @@ def main() -> int:
         f"parent: {parent * 100:.2f} % of a core while a child is measured\n"
         f"{given.variant} of {given.checkpoint}, {where_and_when()}"
     )
-    return 0 if ratio.value <= 1.02 and parent < 0.01 else 1
+    return 0 if ratio.high <= 1.02 and parent < 0.01 else 1
 
 
 if __name__ == "__main__":

@@ -126,3 +126,35 @@ def test_a_requirements_list_becomes_imports_in_its_order(tmp_path: Path) -> Non
     path.write_text("nothing-of-this\n")
     with pytest.raises(UserError, match="none of these is installed"):
         requirements_program(path)
+
+
+def test_a_program_that_leaves_at_once_or_becomes_another_is_seen_to_its_end(site: dict[str, str]) -> None:
+    leaving = look("import os, heavy\nheavy.use()\nos._exit(0)", site)
+    assert leaving.final_bytes > 35_000_000
+    assert leaving.rest_bytes > -1_000_000
+    becoming = look("import os, sys, heavy\nos.execv(sys.executable, [sys.executable, '-c', 'import light'])", site)
+    assert not any(d.name == "heavy" for d in becoming.dependencies)
+
+
+def test_a_program_that_computes_for_long_between_imports_is_not_ended(site: dict[str, str]) -> None:
+    ledger = look("import time, light\nend = time.time() + 7\nwhile time.time() < end: pass\nimport heavy", site)
+    assert named(ledger, "heavy").added_bytes > 25_000_000
+
+
+def test_what_a_library_does_at_exit_is_no_use_of_it(site: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "light" / "__init__.py").write_text("import atexit\ndef use():\n    return 1\natexit.register(use)\n")
+    ledger = look("import light, heavy\nheavy.use()", site)
+    assert named(ledger, "light").used is False
+    assert named(ledger, "heavy").used is True
+
+
+def test_methods_of_compiled_classes_that_hide_their_module_count_as_use() -> None:
+    program = (
+        "import tokenizers\nt = tokenizers.Tokenizer(tokenizers.models.WordLevel({'a': 0}, unk_token='a'))\n"
+        "t.encode('a')\n"
+        "from safetensors.numpy import save, load\nimport safetensors\nsafetensors.serialize({}, None)\n"
+    )
+    ledger = import_ledger([sys.executable, "-c", program], timeout_s=60)
+    used = {d.name: d.used for d in ledger.dependencies}
+    assert used["safetensors"] is True
+    assert used["tokenizers"] is True

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from slimner.bench import Step, measure
-from slimner.bench.interference import Interference, Meter, throttled_periods
+from slimner.bench.interference import Interference, Meter
 from slimner.bench.process import MOST_ATTEMPTS, in_blocks
 from slimner.core.records import Settings
 from slimner.variants import open_predictor
@@ -141,8 +141,3 @@ def test_only_the_cores_this_process_may_use_are_watched() -> None:
         end([hog])
     assert beside.other_cores > 0.5
     assert apart.other_cores < beside.other_cores
-
-
-def test_throttled_periods_only_grow() -> None:
-    first = throttled_periods()
-    assert 0 <= first <= throttled_periods()

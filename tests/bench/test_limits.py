@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from slimner.bench import limits
@@ -77,10 +76,3 @@ def test_a_program_that_never_runs_has_no_minimum() -> None:
     assert found.confirmed == 0
     assert [t.limit_bytes for t in found.trials] == [16_000_000, 32_000_000, 64_000_000]
     assert {t.reason for t in found.trials} == {"broken"}
-
-
-def test_dropped_files_are_read_again_from_disk(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * 1_000_000)
-    limits.forget_files([path, tmp_path / "absent"])
-    assert path.read_bytes() == b"x" * 1_000_000
