@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
+from rich.console import Console
 
-from ..bench import read_workload
-from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError, UserError
+from ..bench import Workload, read_workload
+from ..bench.ledger import dependencies as dependencies_of
+from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError, SlimnerError, UserError
+from ..core.ledger_records import ImportLedger
 from ..core.machine import describe
 from ..core.records import Failure, Settings
 from ..core.store import write_text
@@ -121,7 +125,11 @@ def run(
         results = pipeline.run()
     rows = compare(results)
     decision = decide(rows, {variant.name: variant.complexity for variant in chosen})
-    report = write_report(out, results, rows, decision)
+    dependencies = None
+    if decision.winner:
+        with screen.status("dependencies of the winner"):
+            dependencies = _dependencies(pipeline.artifacts[decision.winner], texts, inputs.settings, screen)
+    report = write_report(out, results, rows, decision, dependencies)
     pipeline.finish()
     if as_json:
         options.print_json(results)
@@ -177,3 +185,15 @@ def _default_workload(corpus: Corpus, out: Path) -> str:
     path = out / "slimner-workload.txt"
     write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))
     return str(path)
+
+
+def _dependencies(artifact: Path, texts: Workload, settings: Settings, screen: Console) -> ImportLedger | None:
+    """What the imports of a program that runs the artifact cost; None, with a line, if that cannot be told."""
+    with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
+        some = Path(directory) / "texts.txt"
+        write_text(some, "\n".join(texts.texts[:20]) + "\n")
+        try:
+            return dependencies_of(artifact, some, settings, lambda what: None)
+        except SlimnerError as error:
+            screen.print(f"dependencies of the winner: {error}", style="red", markup=False, soft_wrap=True)
+            return None

@@ -100,10 +100,6 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
     return ", ".join(parts)
 
 
-def _value(figure: Spread | None) -> float | None:
-    return figure.value if figure else None
-
-
 def _change(now: float, before: float) -> str:
     return f"{(now / before - 1) * 100:+.0f} %"
 
@@ -122,19 +118,30 @@ def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
         )
         reason = f"{megabytes(_memory(row))}, {more}"
     better = [
-        f"{name} {show(mine)} against {show(theirs)}"
+        f"{name} {show(mine.value)} against {show(theirs.value)}"
         for name, of, show in FIGURES
-        if (mine := of(row)) is not None and (theirs := of(winner)) is not None and mine < theirs * 0.98
+        if (mine := of(row)) is not None and (theirs := of(winner)) is not None and _surely_less(mine, theirs)
     ]
     if row.f1 and winner.f1 and row.f1.value > winner.f1.value + 0.0005:
         better.insert(0, f"F1 {row.f1.value * 100:.2f} against {winner.f1.value * 100:.2f}")
-    return f"{reason}, though {', '.join(better)}" if better else f"{reason}, and better in nothing else measured"
+    return f"{reason}, though {', '.join(better)}" if better else f"{reason}, and surely better in nothing else"
 
 
-FIGURES: Sequence[tuple[str, Callable[[Row], float | None], Callable[[float | None], str]]] = (
-    ("p50", lambda row: _value(row.p50), milliseconds),
-    ("p95", lambda row: _value(row.p95), milliseconds),
-    ("cold start", lambda row: _value(row.cold_start), seconds),
-    ("artifact", lambda row: row.size_bytes, megabytes),
-    ("peak", lambda row: _value(row.peak), megabytes),
+def _surely_less(mine: Spread, theirs: Spread) -> bool:
+    """Whether a figure is lower by more than 2 %, and its interval, if there is one, does not reach the other's."""
+    high = mine.value if mine.high is None else mine.high
+    low = theirs.value if theirs.low is None else theirs.low
+    return mine.value < theirs.value * 0.98 and high < low
+
+
+def _size(row: Row) -> Spread | None:
+    return None if row.size_bytes is None else Spread(value=row.size_bytes, low=None, high=None, processes=1)
+
+
+FIGURES: Sequence[tuple[str, Callable[[Row], Spread | None], Callable[[float | None], str]]] = (
+    ("p50", lambda row: row.p50, milliseconds),
+    ("p95", lambda row: row.p95, milliseconds),
+    ("cold start", lambda row: row.cold_start, seconds),
+    ("artifact", _size, megabytes),
+    ("peak", lambda row: row.peak, megabytes),
 )

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.ledger_records import ImportLedger
 from ..core.records import Results
 from ..core.store import write_bytes, write_json, write_text
 from . import plots
 from .comparison import Row
 from .decision import Decision
-from .ledger import sum_check
+from .ledger import imports, sum_check
 from .notes import notes
 from .tables import HEADINGS, as_csv, by_length, cells, markdown
 from .units import MISSING, megabytes
@@ -22,10 +23,22 @@ RESULTS = "results.json"
 REPORT = "report.md"
 DECISION = "decision.json"
 TABLE = "table.csv"
+DEPENDENCIES = "dependencies.json"
 
 
-def write_report(directory: Path, results: Results, rows: Sequence[Row], decision: Decision) -> Path:
-    """Write all files of a report, each whole or not at all, `results.json` first; returns the path of report.md."""
+def write_report(
+    directory: Path,
+    results: Results,
+    rows: Sequence[Row],
+    decision: Decision,
+    dependencies: ImportLedger | None = None,
+) -> Path:
+    """Write all files of a report, each whole or not at all, `results.json` first; returns the path of report.md.
+
+    `dependencies` is what the imports of a program that runs the winner cost.
+    """
+    if dependencies is not None:
+        write_json(directory / DEPENDENCIES, dependencies)
     write_json(directory / RESULTS, results)
     write_json(directory / DECISION, msgspec.structs.replace(decision, notes=tuple(notes(results))))
     write_text(directory / TABLE, as_csv(rows, decision.winner))
@@ -38,7 +51,12 @@ def write_report(directory: Path, results: Results, rows: Sequence[Row], decisio
         if png:
             write_bytes(directory / "plots" / name, png)
             drawn.append((f"plots/{name}", caption))
-    write_text(directory / REPORT, "\n\n".join(_sections(results, rows, decision, drawn)) + "\n")
+    sections = [*_sections(results, rows, decision, drawn)]
+    if dependencies is not None:
+        sections.insert(
+            -2, f"{imports(dependencies).markdown()}\n\nOf a program that answers texts with {decision.winner}."
+        )
+    write_text(directory / REPORT, "\n\n".join(sections) + "\n")
     return directory / REPORT
 
 

@@ -63,6 +63,10 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
     with (out / "table.csv").open() as file:
         assert [row["variant"] for row in csv.DictReader(file)] == ["fp32", "onnx-int8"]
     decision = json.loads((out / "decision.json").read_text())
+    if decision["winner"]:
+        names = {d["name"] for d in json.loads((out / "dependencies.json").read_text())["dependencies"]}
+        assert "tokenizers" in names
+        assert "Memory by dependency" in (out / "report.md").read_text()
     assert len(decision["losers"]) == (1 if decision["winner"] else 2)
 
 

@@ -67,6 +67,7 @@ def test_docs_name_every_column_of_the_table_and_every_file_of_a_report() -> Non
     for name in (
         "results.json",
         "decision.json",
+        "dependencies.json",
         "table.csv",
         "report.md",
         "tradeoff.png",

@@ -161,7 +161,7 @@ def test_the_leanest_variant_that_keeps_f1_wins_and_every_loser_has_a_reason() -
     assert decision.winner == "lean"
     assert "memory -82 %" in decision.because
     assert "F1 within 0.5 pp (+0.00 pp, 95 % +0.00 to +0.00)" in decision.because
-    assert decision.losers["fp32"] == "400 MB, 5.7 times the winner's memory, and better in nothing else measured"
+    assert decision.losers["fp32"] == "400 MB, 5.7 times the winner's memory, and surely better in nothing else"
     assert decide(rows[:2], COMPLEXITY).losers["fp32"].startswith("400 MB, 4.4 times")
     assert set(decision.losers) == {"fp32", "plain"}
 
@@ -319,3 +319,8 @@ def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:
     decision = decide(rows, {**COMPLEXITY, "plain": 2})
     assert decision.winner == "lean"
     assert "no simpler" in decision.losers["plain"]
+
+
+def test_what_two_noisy_figures_do_not_show_is_not_claimed() -> None:
+    results = make({"fp32": (360, 400, 4.4), "lean": (360, 70, 4.5)})  # 2 % apart, with intervals far wider
+    assert "p50" not in decide(compare(results), COMPLEXITY).losers["fp32"]
