@@ -91,7 +91,7 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
     if winner.baseline or baseline is None or baseline.steady is None:
         return f"least memory, {megabytes(_memory(winner))} in steady state, of those that keep F1"
     parts = [f"memory {_change(_memory(winner), _memory(baseline))}"]
-    if winner.p95 is not None and baseline.p95 is not None:
+    if winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
         parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
     if winner.size_bytes is not None and baseline.size_bytes is not None:
         parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
@@ -132,6 +132,10 @@ def _surely_less(mine: Spread, theirs: Spread) -> bool:
     high = mine.value if mine.high is None else mine.high
     low = theirs.value if theirs.low is None else theirs.low
     return mine.value < theirs.value * 0.98 and high < low
+
+
+def _differ(one: Spread, other: Spread) -> bool:
+    return _surely_less(one, other) or _surely_less(other, one)
 
 
 def _size(row: Row) -> Spread | None:

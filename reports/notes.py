@@ -90,16 +90,18 @@ def _latency(timed: Sequence[MeasurementRecord]) -> Iterator[Note]:
             message=f"{', '.join(wrong)} gave other answers to several clients at once than before",
             remedy="do not share one predictor of it between threads",
         )
+    wide: list[tuple[float, str]] = []
     for variant in variants:
-        mine = [m for m in timed if m.variant == variant]
-        for q in (50, 95):
-            figure = latency_spread(mine, q)
-            if figure and figure.half_width is not None and figure.half_width > WIDE * figure.value:
-                yield Note(
-                    code="wide",
-                    message=f"p{q} of {variant} is known to ±{figure.half_width / figure.value * 100:.0f} % only",
-                    remedy="raise --repetitions, on a quieter machine",
-                )
+        figure = latency_spread([m for m in timed if m.variant == variant], 50)
+        if figure and figure.half_width is not None and figure.half_width > WIDE * figure.value:
+            wide.append((figure.half_width / figure.value, variant))
+    if wide:
+        yield Note(
+            code="wide",
+            message="p50 is known no better than "
+            + ", ".join(f"±{share * 100:.0f} % of {variant}" for share, variant in sorted(wide, reverse=True)),
+            remedy="raise --repetitions, on a quieter machine",
+        )
     samples = min((sum(len(m.clean) for m in timed if m.variant == v) for v in variants), default=0)
     lacking = [q for q in (50, 95, 99) if percentile([0.0] * samples, q) is None]
     if samples and lacking:
