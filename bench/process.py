@@ -44,13 +44,15 @@ def measure_in_child(
     warmup: int,
     seed: int,
     concurrent_s: float = 0.0,
+    by_length: bool = True,
     gate: str | None = None,
     hold: tuple[str, str] | None = None,
 ) -> MeasurementRecord:
     """The child's job: one measured process.
 
-    With a `gate` (a FIFO) it starts when the sampler says so; with `hold` (two FIFOs) it says on the first that it is
-    done and waits at the second, so that its memory can be read from outside.
+    Without `by_length` no extra samples are taken where a length has too few. With a `gate` (a FIFO) it starts when the
+    sampler says so; with `hold` (two FIFOs) it says on the first that it is done and waits at the second, so that its
+    memory can be read from outside.
     """
     stages: list[Stage] = []
     marking_s = 0.0
@@ -92,7 +94,7 @@ def measure_in_child(
     warm = warm_up(answer, _spread_by_length(texts, warmup))
     chosen = [order[i % len(order)] for i in range(samples)]
     durations, blocks = in_blocks(answer, chosen, repeat=repetition > 0)  # a sampler would be taken for other load
-    extra = _extra(texts, chosen)
+    extra = _extra(texts, chosen) if by_length else []
     extra_ms = [answer(index) for index in extra]
     mark("steady")
     concurrent = _concurrent(predictor, texts, order, concurrent_s) if concurrent_s else None

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,8 @@ from ..core.memory import read_stage
 from ..core.records import MeasurementRecord, Settings, Stage, TimelinePoint
 
 SAMPLE_INTERVAL_S = 0.05
+
+JOB = "slimner.bench.process:measure_in_child"
 
 # How long several clients ask at once in each timed process.
 CONCURRENT_S = 1.0
@@ -47,27 +50,17 @@ def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = Tr
 
     Repetition 0 is read from outside: its time line, unless `sampled` is False, and its memory at the end.
     """
-    arguments = {
-        "directory": str(step.artifact),
-        "workload": workload,
-        "threads": settings.threads,
-        "repetition": step.repetition,
-        "samples": settings.samples,
-        "warmup": settings.warmup,
-        "seed": settings.seed,
-    }
-    environment = thread_environment(settings.threads)
-    job = "slimner.bench.process:measure_in_child"
     if step.repetition:
-        arguments["concurrent_s"] = CONCURRENT_S
-        return child.run(job, arguments, MeasurementRecord, timeout_s=settings.timeout_s, environment=environment)
+        return measure_timed(step, workload, settings)
+    arguments = _arguments(step, workload, settings)
+    environment = thread_environment(settings.threads)
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
         gate, done, release = (os.path.join(directory, name) for name in ("gate", "done", "release"))
         for path in (gate, done, release):
             os.mkfifo(path)
         arguments |= {"gate": gate if sampled else None, "hold": (done, release)}
         with contextlib.ExitStack() as stack:
-            measured = stack.enter_context(child.started(job, arguments, environment))
+            measured = stack.enter_context(child.started(JOB, arguments, environment))
             sampler = None
             if sampled:
                 sampling = {
@@ -84,6 +77,37 @@ def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = Tr
                 with contextlib.suppress(ChildError):  # not the variant's fault; a note says the time line is empty
                     points = sampler.result(tuple[TimelinePoint, ...], 30)
     return msgspec.structs.replace(record, timeline=points, final=final)
+
+
+def measure_timed(
+    step: Step, workload: str, settings: Settings, *, concurrent: bool = True, by_length: bool = True
+) -> MeasurementRecord:
+    """Run one step in a fresh process for its latencies; ChildError if it failed or ran out of time.
+
+    `concurrent` and `by_length` say whether several clients ask at its end, and whether each length gets enough
+    samples.
+    """
+    arguments = _arguments(step, workload, settings)
+    arguments |= {"concurrent_s": CONCURRENT_S if concurrent else 0.0, "by_length": by_length}
+    return child.run(
+        JOB,
+        arguments,
+        MeasurementRecord,
+        timeout_s=settings.timeout_s,
+        environment=thread_environment(settings.threads),
+    )
+
+
+def _arguments(step: Step, workload: str, settings: Settings) -> dict[str, Any]:
+    return {
+        "directory": str(step.artifact),
+        "workload": workload,
+        "threads": settings.threads,
+        "repetition": step.repetition,
+        "samples": settings.samples,
+        "warmup": settings.warmup,
+        "seed": settings.seed,
+    }
 
 
 def _read_at_end(measured: child.Child, done: str, release: str, timeout_s: float) -> Stage | None:

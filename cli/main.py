@@ -22,9 +22,19 @@ COMMANDS = {
     "bench": "slimner.cli.bench:bench",
     "ledger": "slimner.cli.ledger:ledger",
     "load": "slimner.cli.load:load",
+    "compare": "slimner.cli.compare:compare",
+    "diff": "slimner.cli.diff:diff",
+    "pick": "slimner.cli.pick:pick",
+    "gate": "slimner.cli.gate:gate",
+    "baseline": "slimner.cli.baseline:baseline",
+    "calibrate": "slimner.cli.calibrate:calibrate",
     "export": "slimner.cli.export:export",
     "variants": "slimner.cli.variants:variants",
 }
+
+
+# Commands that keep what they have measured, to go on after an interruption.
+RESUMES = ("run", "compare", "gate", "calibrate")
 
 
 class Commands(click.Group):
@@ -44,7 +54,8 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 pass; 1 no variant fits the policy; 2 the request is wrong; 4 a build or measurement failed.",
+    epilog="Exit codes: 0 pass; 1 a regression, or no variant fits the policy; 2 the request is wrong; 3 cannot tell; "
+    "4 a build or measurement failed.",
 )
 @click.version_option(importlib.metadata.version("slimner"), prog_name="slimner")
 def cli() -> None:
@@ -95,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _interrupted(console: Console, arguments: list[str]) -> None:
-    resumes = " The same command goes on where it stopped." if arguments[:1] == ["run"] else ""
+    resumes = " The same command goes on where it stopped." if arguments and arguments[0] in RESUMES else ""
     console.print(f"interrupted; nothing half-written is left.{resumes}")
     sys.exit(130)
 

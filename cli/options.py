@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -14,9 +14,35 @@ from rich.console import Console
 
 from ..core.errors import MissingDependencyError
 from ..core.machine import describe
+from ..core.quantities import SECONDS, SIZES, quantity
 from ..core.records import Note
 from ..reports.tables import Section
 from ..variants import Manifest
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before
+    """A figure with its unit, converted to the base unit."""
+
+    def __init__(self, name: str, units: Mapping[str, float], example: str, *, whole: bool = False) -> None:
+        self.name = name
+        self.whole = whole
+        self.units = units
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return value
+        try:
+            found = quantity(str(value), self.units)
+        except ValueError:
+            found = 0.0
+        if not found:
+            self.fail(f"'{value}' is no {self.name}; write it as {self.example}", param, ctx)
+        return int(found) if self.whole else found
+
+
+SIZE = Quantity("size", {name: factor for name, factor in SIZES.items() if name != "b"}, "512MB or 2GiB", whole=True)
+DURATION = Quantity("time", SECONDS, "300s or 5min")
 
 corpus = click.option(
     "--corpus",
@@ -69,26 +95,37 @@ warmup = click.option(
     show_default=True,
     help="Texts of a warm-up pass; passes go on until they get no faster.",
 )
+policy = click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="What you demand, in TOML. [default: F1 may drop 0.5 pp, least memory]",
+)
+variant = click.option(
+    "--variant",
+    default=None,
+    metavar="NAME",
+    help="Which variant of a results file to take, or to build of a checkpoint.",
+)
+pair_samples = click.option(
+    "--samples",
+    type=click.IntRange(67),
+    default=100,
+    show_default=True,
+    help="Texts timed in each process of a pair; 67 are the fewest for its p95.",
+)
+budget = click.option(
+    "--budget",
+    type=DURATION,
+    default="300s",
+    show_default=True,
+    metavar="TIME",
+    help="Longest time for measuring pairs (90s, 5min); it ends earlier when the question is settled.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-
-
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before
-    """A size in bytes, written with its unit: 512MB is 512 million bytes, 512MiB 536,870,912."""
-
-    name = "size"
-    UNITS: ClassVar = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmg]i?b)\s*", str(value), re.IGNORECASE)
-        if not match or not float(match.group(1)):
-            self.fail(f"'{value}' is no size; write it as 512MB or 2GiB", param, ctx)
-        return int(float(match.group(1)) * self.UNITS[match.group(2).lower()])
-
-
-SIZE = Size()
 
 
 def out_console() -> Console:

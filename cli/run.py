@@ -13,16 +13,17 @@ from ..bench.ledger import dependencies as dependencies_of
 from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_REGRESSION, MissingDependencyError, SlimnerError, UserError
 from ..core.ledger_records import ImportLedger
 from ..core.machine import describe
-from ..core.records import Failure, Settings
+from ..core.records import Failure, Results, Settings
 from ..core.store import write_text
-from ..eval import Corpus, read_corpus
+from ..eval import Corpus, Differences, differences, read_corpus
 from ..eval.corpora import EMBEDDED
-from ..reports import compare, decide, write_report
+from ..reports import Policy, compare, decide, read_policy, write_report
 from ..reports.notes import notes
 from ..reports.report import RESULTS
 from ..reports.tables import terminal
 from ..variants import VARIANTS, Variant, resolve_checkpoint
 from . import options
+from .pick import print_decision
 from .pipeline import Inputs, Pipeline, order
 from .progress import Steps
 
@@ -51,6 +52,7 @@ from .progress import Steps
     show_default=True,
     help="Directory of the report.",
 )
+@options.policy
 @options.threads
 @options.repetitions
 @options.samples
@@ -67,6 +69,7 @@ def run(
     names: str | None,
     baseline: str,
     out: Path,
+    policy_file: Path | None,
     threads: int,
     repetitions: int,
     samples: int,
@@ -86,6 +89,7 @@ def run(
     slimner run
     slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
     """
+    policy = read_policy(policy_file) if policy_file else Policy()
     source = resolve_checkpoint(checkpoint)
     labelled = read_corpus(corpus)
     labelled.require_types(source.labels.types)
@@ -124,12 +128,12 @@ def run(
         pipeline = Pipeline(inputs, out, progress, fresh=fresh)
         results = pipeline.run()
     rows = compare(results)
-    decision = decide(rows, {variant.name: variant.complexity for variant in chosen})
+    decision = decide(rows, {variant.name: variant.complexity for variant in chosen}, policy)
     dependencies = None
     if decision.winner:
         with screen.status("dependencies of the winner"):
             dependencies = _dependencies(pipeline.artifacts[decision.winner], texts, inputs.settings, screen)
-    report = write_report(out, results, rows, decision, dependencies)
+    report = write_report(out, results, rows, decision, dependencies, changed(results, labelled))
     pipeline.finish()
     if as_json:
         options.print_json(results)
@@ -137,23 +141,20 @@ def run(
         console = options.out_console()
         console.print(terminal(rows, decision.winner))
         console.print()
-        if decision.winner:
-            console.print(
-                f"  winner  {decision.winner} because {decision.because}", style="bold", markup=False, soft_wrap=True
-            )
-        else:
-            closest = f"; closest is {decision.closest}" if decision.closest else ""
-            console.print(
-                f"  winner  none: {decision.because}{closest}", style="bold red", markup=False, soft_wrap=True
-            )
-        for variant, reason in decision.losers.items():
-            console.print(f"  not     {variant}: {reason}", markup=False, soft_wrap=True)
+        print_decision(decision)
         options.print_notes(notes(results))
         console.print(f"  report  {report} (figures: {out / RESULTS})", markup=False, soft_wrap=True)
         console.print(f"  time    {results.seconds:.0f} s", markup=False)
     if results.failures:
         return EXIT_FAILED
     return EXIT_PASS if decision.winner else EXIT_REGRESSION
+
+
+def changed(results: Results, corpus: Corpus) -> list[Differences]:
+    """What each variant finds otherwise than the baseline, where both were scored."""
+    scored = {record.variant: record for record in results.evaluations}
+    base = scored.get(results.settings.baseline)
+    return [differences(base, record, corpus) for record in scored.values() if base is not None and record is not base]
 
 
 def _chosen(names: str | None, baseline: str) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:

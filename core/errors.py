@@ -20,6 +20,7 @@ from collections.abc import Iterable
 EXIT_PASS = 0
 EXIT_REGRESSION = 1
 EXIT_USER = 2
+EXIT_INCONCLUSIVE = 3
 EXIT_FAILED = 4
 
 

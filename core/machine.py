@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from .records import Machine
+from .store import sha256_of
 
 # Flags of /proc/cpuinfo on x86 and on ARM whose presence changes which kernels run, and so the rounding and the speed.
 INSTRUCTION_SETS = (
@@ -40,6 +41,20 @@ LIBRARIES = (
 )
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+# Fields of a machine that have to be the same for timings to be comparable. Libraries are not among them: another
+# version of one is a change that a comparison is to show.
+FINGERPRINT = (
+    "cpu",
+    "architecture",
+    "instruction_sets",
+    "cores",
+    "cpu_quota_cores",
+    "memory_limit_bytes",
+    "governor",
+    "kernel",
+    "python",
+)
 
 UNLIMITED = 1 << 60
 
@@ -127,6 +142,11 @@ def describe() -> Machine:
         python=platform.python_version(),
         libraries=versions(LIBRARIES),
     )
+
+
+def fingerprint(machine: Machine) -> str:
+    """Short name of a machine, by everything that decides whether timings are comparable."""
+    return sha256_of([getattr(machine, name) for name in FINGERPRINT])[:12]
 
 
 def boot_id() -> str:

@@ -190,8 +190,19 @@ class TypeCount(Record, frozen=True, kw_only=True, array_like=True):
     gold: int
 
 
+class Found(Record, frozen=True, kw_only=True, array_like=True):
+    """An entity of a corpus's text: `text[start:end]` in code points, and its type."""
+
+    start: int
+    end: int
+    type: str
+
+
 class EvaluationRecord(Record, frozen=True, kw_only=True):
-    """The score of one artifact on one corpus; `sentences[i]` holds the counts of sentence i by type."""
+    """The score of one artifact on one corpus.
+
+    `sentences[i]` holds the counts of sentence i by type, `predictions[i]` the entities that were found in its text.
+    """
 
     variant: str
     artifact: str
@@ -202,6 +213,7 @@ class EvaluationRecord(Record, frozen=True, kw_only=True):
     strict_by_type: dict[str, Score]
     default: Score
     sentences: tuple[tuple[TypeCount, ...], ...]
+    predictions: tuple[tuple[Found, ...], ...]
     seconds: float
 
 
@@ -288,7 +300,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
 
 class Results(Record, frozen=True, kw_only=True):
-    """One whole run. The format's history is at the top of `slimner.core.store`."""
+    """One whole run; `corpus` is None if nothing could be scored. The format's history is at the top of `store`."""
 
     schema: int
     slimner: str
@@ -297,7 +309,7 @@ class Results(Record, frozen=True, kw_only=True):
     resumed: bool
     machine: Machine
     checkpoint: CheckpointFacts
-    corpus: CorpusFacts
+    corpus: CorpusFacts | None
     workload: WorkloadFacts
     settings: Settings
     builds: tuple[BuildRecord, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from .paired import student
 from .records import MeasurementRecord, Record
 
 # A percentile is printed from this many samples beyond it, at least.
@@ -21,9 +22,6 @@ BUCKETS = (16, 50, 128, 256, 512)
 DRIFT = 0.02
 
 NORMAL_95 = 1.96
-
-# Two-sided 95 % quantiles of Student's t by degrees of freedom; scipy is not part of the bare install.
-STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 class Spread(Record, frozen=True, kw_only=True):
@@ -50,11 +48,6 @@ def percentile(samples: Sequence[float] | np.ndarray, q: float) -> float | None:
 def samples_needed(q: float) -> int:
     """The fewest samples from which the q-th percentile is printed."""
     return math.ceil(SAMPLES_BEYOND * 100 / min(q, 100 - q))
-
-
-def student(freedom: int) -> float:
-    """Quantile of Student's t for a two-sided 95 % interval; above 10 degrees of freedom the one for 10 (wider)."""
-    return STUDENT_95[min(freedom, len(STUDENT_95)) - 1]
 
 
 def spread(values: Sequence[float], *, drift: float = 0.0) -> Spread:

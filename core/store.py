@@ -2,8 +2,9 @@
 
 History of the results format:
 
-2 (0.1.0)  a machine in every record; samples in blocks with what disturbed them; warm-up; extra samples by length; cold
-           start; several clients; stages split into anonymous, file-backed and shared; lengths of the workload.
+3 (0.1.0)           the entities that each variant found in each sentence; a run without a corpus.
+2 (never released)  a machine in every record; samples in blocks with what disturbed them; warm-up; extra samples by
+                    length; cold start; several clients; stages split into anonymous, file-backed and shared; lengths.
 1 (never released)  first: machine, checkpoint, corpus, workload, settings, builds, evaluations, measurements, failures.
 """
 
@@ -23,7 +24,7 @@ import msgspec
 from .errors import UserError
 from .records import Results
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 
 T = TypeVar("T")
 

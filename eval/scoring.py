@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.machine import describe
-from ..core.records import EvaluationRecord, Score, TypeCount
+from ..core.records import EvaluationRecord, Found, Score, TypeCount
 from ..variants import open_predictor, read_manifest
 from ..variants.labels import spans
 from ..variants.predictor import Tagging
@@ -34,6 +34,14 @@ def align(tagging: Tagging, sentence: Sentence) -> list[str]:
         tags.append(f"I-{tag[2:]}" if unit == last and tag != "O" else tag)
         last = unit
     return tags
+
+
+def entities(sentence: Sentence, tags: Sequence[str]) -> tuple[Found, ...]:
+    """Entities of a sentence's text by tags of its tokens."""
+    return tuple(
+        Found(start=sentence.tokens[first][0], end=sentence.tokens[last - 1][1], type=kind)
+        for first, last, kind in spans(tags)
+    )
 
 
 def count(gold: Sequence[str], predicted: Sequence[str]) -> tuple[TypeCount, ...]:
@@ -99,6 +107,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
         strict_by_type=by_type,
         default=default,
         sentences=tuple(count(g, p) for g, p in zip(gold, predicted, strict=True)),
+        predictions=tuple(entities(s, p) for s, p in zip(corpus.sentences, predicted, strict=True)),
         seconds=round(seconds, 3),
     )
 

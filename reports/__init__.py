@@ -1,7 +1,9 @@
-"""From records to a comparison, a decision and a report; pure functions, but for the last one, which writes files."""
+"""From records to a comparison, a verdict, a decision and a report; pure functions, but for those that write files."""
 
 from .comparison import Row, compare
-from .decision import Decision, Policy, decide
+from .decision import Decision, decide
+from .policy import Policy, read_policy
 from .report import write_report
+from .verdicts import Question, compare_sides
 
-__all__ = ["Decision", "Policy", "Row", "compare", "decide", "write_report"]
+__all__ = ["Decision", "Policy", "Question", "Row", "compare", "compare_sides", "decide", "read_policy", "write_report"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ..core.metrics import METRICS
 from ..core.records import EvaluationRecord, MeasurementRecord, Results, Score
 from ..core.statistics import DRIFT, Spread, by_length, clean_ms, latency_spread, spread
 from ..eval import F1Change, Interval, f1_change, f1_interval
@@ -38,6 +39,28 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     samples: int = 0
     disturbed: int = 0
     failed: str = ""
+    figures: dict[str, tuple[float, ...]] = {}
+    """Each metric of `slimner.core.metrics` that has one value a timed process, in order."""
+
+    def processes(self, metric: str) -> tuple[float, ...]:
+        """One value a timed process; a single one for the artifact's size; none where it was not measured."""
+        if metric == "size":
+            return (float(self.size_bytes),) if self.size_bytes else ()
+        return self.figures.get(metric, ())
+
+    def spread(self, metric: str) -> Spread | None:
+        """The metric with its interval over processes, as the table shows it; None where it was not measured."""
+        shown = {"pss": self.steady, "qps": self.concurrent}
+        if metric in shown or metric in ("peak", "p50", "p95", "cold_start"):
+            figure: Spread | None = shown[metric] if metric in shown else getattr(self, metric)
+            return figure
+        values = self.processes(metric)
+        return spread(values, drift=DRIFT if METRICS[metric].kind == "timing" else 0.0) if values else None
+
+    def value(self, metric: str) -> float | None:
+        """The metric by itself."""
+        figure = self.spread(metric)
+        return figure.value if figure else None
 
 
 def compare(results: Results) -> list[Row]:
@@ -64,6 +87,7 @@ def measured_row(variant: str, measured: Sequence[MeasurementRecord], lengths: S
         lengths=tuple(map(tuple, by_length(timed, lengths))),
         samples=len(samples),
         disturbed=sum(bool(block.taints) for m in timed for block in m.blocks),
+        figures={name: tuple(values) for name, metric in METRICS.items() if (values := metric.values(timed))},
     )
 
 

@@ -2,125 +2,263 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from ..core.metrics import METRICS, Metric
+from ..core.paired import LEVEL, ratio_of_groups
 from ..core.records import Note
 from ..core.statistics import Spread
 from .comparison import Row
+from .policy import F1_DROP, LIMITS, OBJECTIVES, Limit, Policy, show
 from .units import megabytes, milliseconds, points, seconds
 
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What is demanded of a winner.
-
-    F1 may drop by at most `f1_max_drop_pp` percentage points, and the lower end of the drop's 95 % interval decides;
-    among those that pass, the least memory in steady state (PSS) wins; within `tie` of the least, the simpler one.
-    """
-
-    f1_max_drop_pp: float = 0.5
-    tie: float = 0.02
+# How far beyond a constraint is still a near miss, as a share of it.
+NEAR = 0.1
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """`winner` is None when no variant is feasible; `losers` gives a reason for each of the others."""
+    """`winner` is None when no variant is feasible, and `closest` then misses its constraints by least.
+
+    `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
+    miss it, `alternatives` the winner under each other objective that picks another one, `front` the variants that no
+    other beats in F1, memory, p95 and artifact at once.
+    """
 
     policy: Policy
     winner: str | None
     because: str
     losers: dict[str, str]
     closest: str | None = None
+    near_misses: tuple[str, ...] = ()
+    alternatives: dict[str, str] = {}
+    front: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+
+
+class Miss(msgspec.Struct, frozen=True, kw_only=True):
+    """A constraint that a variant does not meet, by what share of the limit, and the limit that it would meet."""
+
+    reason: str
+    excess: float = math.inf
+    would_pass: str = ""
 
 
 def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | None = None) -> Decision:
     """Pick among compared rows; `complexity` orders variants that tie, lowest first."""
     policy = policy or Policy()
-    losers = {row.variant: reason for row in rows if (reason := _infeasible(row, policy))}
-    feasible = [row for row in rows if row.variant not in losers]
+    misses = {row.variant: found for row in rows if (found := list(_misses(row, policy, rows)))}
+    feasible = [row for row in rows if row.variant not in misses]
+    losers = {variant: found[0].reason for variant, found in misses.items()}
+    near = tuple(
+        f"{variant} would pass with {miss.would_pass}"
+        for variant, found in misses.items()
+        for miss in found
+        if len(found) == 1 and miss.excess <= NEAR
+    )
     if not feasible:
-        scored = [row for row in rows if row.change is not None]
-        closest = max(scored, key=lambda row: row.change.points.low if row.change else 0.0, default=None)
+        by_excess = sorted(misses, key=lambda v: (len(misses[v]), max(miss.excess for miss in misses[v])))
+        closest = next((v for v in by_excess if all(math.isfinite(miss.excess) for miss in misses[v])), None)
         return Decision(
             policy=policy,
             winner=None,
             because="no variant passes the policy",
             losers=losers,
-            closest=closest.variant if closest else None,
+            closest=closest,
+            near_misses=near,
+            front=pareto(rows),
         )
-    least = min(_memory(row) for row in feasible)
-    tied = [row for row in feasible if _memory(row) <= least * (1 + policy.tie)]
-    winner = min(tied, key=lambda row: (complexity.get(row.variant, 0), _memory(row)))
+    winner, tied = _pick(feasible, complexity, policy.objective, policy.tie)
     for row in feasible:
         if row is not winner:
             simpler = complexity.get(winner.variant, 0) < complexity.get(row.variant, 0)
-            losers[row.variant] = _loses(row, winner, tie=row in tied, simpler=simpler)
+            losers[row.variant] = _loses(row, winner, policy, tie=row in tied, simpler=simpler)
     baseline = next((row for row in rows if row.baseline), None)
+    alternatives: dict[str, str] = {}
+    for name in OBJECTIVES:
+        able = [row for row in feasible if _scores(row, {name: 1.0})]
+        if able and (other := _pick(able, complexity, {name: 1.0}, policy.tie)[0]) is not winner:
+            alternatives[name] = other.variant
     return Decision(
         policy=policy,
         winner=winner.variant,
         because=_wins(winner, baseline, policy),
         losers={row.variant: losers[row.variant] for row in rows if row.variant in losers},
+        near_misses=near,
+        alternatives=alternatives,
+        front=pareto(rows),
     )
 
 
-def _memory(row: Row) -> float:
-    assert row.steady is not None
-    return row.steady.value
+def pareto(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Variants that no other beats or equals in all of F1, memory, p95 and artifact while beating it in one."""
+
+    def costs(row: Row) -> tuple[float, ...]:
+        f1 = -row.f1.value if row.f1 else 0.0
+        return (f1, *(_figure(row, METRICS[name], math.inf) for name in ("pss", "p95", "size")))
+
+    whole = [(row.variant, costs(row)) for row in rows if not row.failed]
+    return tuple(
+        name
+        for name, mine in whole
+        if not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for _, other in whole)
+    )
 
 
-def _infeasible(row: Row, policy: Policy) -> str:
+def _figure(row: Row, metric: Metric, missing: float) -> float:
+    value = row.value(metric.name)
+    return missing if value is None else value
+
+
+def _scores(row: Row, objective: Mapping[str, float]) -> list[float] | None:
+    """The objective of each process, smaller is better: the weighted geometric mean of its metrics; or None."""
+    logs: list[list[float]] = []
+    for name, weight in objective.items():
+        sign = -1 if METRICS[name].higher_is_better else 1
+        values = row.processes(name)
+        if not values:
+            return None
+        logs.append([sign * weight * math.log(value) for value in values])
+    length = max(map(len, logs))
+    if any(len(column) not in (1, length) for column in logs):
+        return None
+    total = sum(objective.values())
+    wide = [column * length if len(column) == 1 else column for column in logs]
+    return [math.exp(sum(parts) / total) for parts in zip(*wide, strict=True)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.exp(sum(math.log(value) for value in values) / len(values))
+
+
+def _pick(
+    rows: Sequence[Row], complexity: Mapping[str, int], objective: Mapping[str, float], tie: float
+) -> tuple[Row, list[Row]]:
+    """The winner and those that tie with the best: not shown to be worse than it by more than `tie`."""
+    scores = {row.variant: found for row in rows if (found := _scores(row, objective))}
+    best = min(rows, key=lambda row: _mean(scores[row.variant]))
+
+    def ties(row: Row) -> bool:
+        # all variants of a run are measured in turn: what drifts touches them alike
+        change = ratio_of_groups(scores[best.variant], scores[row.variant], LEVEL)
+        return (change.value if change.low is None else change.low) <= tie
+
+    tied = [row for row in rows if row is best or ties(row)]
+    return min(tied, key=lambda row: (complexity.get(row.variant, 0), _mean(scores[row.variant]))), tied
+
+
+def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
+    """What a variant does not meet, in the order of the policy."""
     if row.failed:
-        return f"failed ({row.failed})"
-    if row.steady is None:
-        return "memory was not measured"
-    if row.baseline:
-        return ""
+        yield Miss(reason=f"failed ({row.failed})")
+        return
+    if policy.f1_max_drop_pp is not None and any(r.f1 for r in rows) and not row.baseline:
+        yield from _drop(row, policy.f1_max_drop_pp)
+    for key, value in policy.limits.items():
+        if not (key == "f1_min" and not any(r.f1 for r in rows)):
+            yield from _beyond(row, LIMITS[key], value)
+    if _scores(row, policy.objective) is None:
+        missing = [METRICS[name].title for name in policy.objective if not row.processes(name)]
+        yield Miss(reason=f"{' and '.join(missing)} was not measured")
+
+
+def _drop(row: Row, allowed: float) -> Iterator[Miss]:
     if row.change is None:
-        return "F1 has no baseline to be compared with"
+        yield Miss(reason="F1 has no baseline to be compared with")
+        return
     change = row.change.points
-    if change.low < -policy.f1_max_drop_pp:
-        if change.value >= -policy.f1_max_drop_pp:
-            return f"F1 {points(change)} is not shown to stay within {policy.f1_max_drop_pp:g} pp"
-        return f"F1 {points(change)}, more than {policy.f1_max_drop_pp:g} pp lost"
-    return ""
+    if change.low < -allowed:
+        shown = change.value < -allowed
+        reason = f"more than {allowed:g} pp lost" if shown else f"is not shown to stay within {allowed:g} pp"
+        yield Miss(
+            reason=f"F1 {points(change)}{',' if shown else ''} {reason}",
+            excess=(-change.low - allowed) / max(allowed, 0.1),
+            would_pass=f'{F1_DROP} = "{_up(-change.low, 2):g}pp"',
+        )
+
+
+def _beyond(row: Row, limit: Limit, value: float) -> Iterator[Miss]:
+    """The end of the interval decides: a limit has to be shown to hold."""
+    metric, name = limit.of, limit.of.title
+    if metric.name == "f1":
+        figure = Spread(value=row.f1.value, low=row.f1.low, high=row.f1.high, processes=1) if row.f1 else None
+    else:
+        figure = row.spread(metric.name)
+    if figure is None:
+        yield Miss(reason=f"{name} was not measured, and {limit.key} is {show(metric, value)}")
+        return
+    upper = limit.end == "max"
+    end = (figure.high if upper else figure.low) or figure.value
+    if (end <= value) if upper else (end >= value):
+        return
+    beyond = figure.value > value if upper else figure.value < value
+    reach = f" ({'up' if upper else 'down'} to {show(metric, end)} at 95 %)" if end != figure.value else ""
+    how = ("more" if upper else "less") if beyond else "not shown to be within"
+    than = f"{how} than" if beyond else how
+    yield Miss(
+        reason=f"{name} {show(metric, figure.value)}{reach}, {than} {limit.key} = {show(metric, value)}",
+        excess=abs(end / value - 1),
+        would_pass=f"{limit.key} = {show(metric, end)}",
+    )
+
+
+def _up(value: float, digits: int) -> float:
+    scale = float(10**digits)
+    return math.ceil(value * scale - 1e-9) / scale
+
+
+def _objective_name(policy: Policy) -> str:
+    return " and ".join(METRICS[name].title for name in policy.objective)
 
 
 def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
-    if winner.baseline or baseline is None or baseline.steady is None:
-        return f"least memory, {megabytes(_memory(winner))} in steady state, of those that keep F1"
-    parts = [f"memory {_change(_memory(winner), _memory(baseline))}"]
-    if winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
+    goals = [(METRICS[name], winner.value(name)) for name in policy.objective]
+    if winner.baseline or baseline is None or any(baseline.value(metric.name) is None for metric, _ in goals):
+        best = ", ".join(
+            f"{'most' if metric.higher_is_better else 'least'} {metric.title}, {show(metric, value)}"
+            for metric, value in goals
+        )
+        return f"{best}, of those that pass" if policy.limits else f"{best}, of those that keep F1"
+    parts = [f"{m.title} {_change(v, baseline.value(m.name))}" for m, v in goals]
+    if "p95" not in policy.objective and winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
         parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
-    if winner.size_bytes is not None and baseline.size_bytes is not None:
+    if "size" not in policy.objective and winner.size_bytes is not None and baseline.size_bytes is not None:
         parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
-    if winner.change is not None:
+    if winner.change is not None and policy.f1_max_drop_pp is not None:
         parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
+    elif winner.f1 is None and policy.f1_max_drop_pp is not None:
+        parts.append("F1 not checked")
     return ", ".join(parts)
 
 
-def _change(now: float, before: float) -> str:
-    return f"{(now / before - 1) * 100:+.0f} %"
+def _change(now: float | None, before: float | None) -> str:
+    return "" if now is None or before is None else f"{(now / before - 1) * 100:+.0f} %"
 
 
-def _loses(row: Row, winner: Row, *, tie: bool, simpler: bool) -> str:
-    share = _memory(row) / _memory(winner)
+def _loses(row: Row, winner: Row, policy: Policy, *, tie: bool, simpler: bool) -> str:
+    mine, theirs = _mean(_scores(row, policy.objective) or [1]), _mean(_scores(winner, policy.objective) or [1])
+    share = mine / theirs
+    own = " and ".join(show(METRICS[name], row.value(name)) for name in policy.objective)
+    name, less = _objective_name(policy), "less simple" if simpler else "no simpler"
     if tie:
-        reason = (
-            f"{megabytes(_memory(row))}, as much memory as the winner, {'less simple' if simpler else 'no simpler'}"
-        )
+        same = "as much" if len(policy.objective) == 1 and "pss" in policy.objective else "not shown to differ in"
+        reason = f"{own}, {same} {name} {'as ' if same == 'as much' else 'from '}the winner, {less}"
     else:
-        more = (
-            f"{share:.1f} times the winner's memory"
-            if share >= 1.2
-            else f"{(share - 1) * 100:.0f} % more than the winner"
-        )
-        reason = f"{megabytes(_memory(row))}, {more}"
+        only = METRICS[next(iter(policy.objective))] if len(policy.objective) == 1 else None
+        what = f"{name}" if only else f"weighted {name}"
+        if only and only.higher_is_better:
+            more = f"{(1 - 1 / share) * 100:.0f} % less {what} than the winner"
+        elif share >= 1.2:
+            more = f"{share:.1f} times the winner's {what}"
+        else:
+            more = f"{(share - 1) * 100:.0f} % more {what} than the winner"
+        reason = f"{own}, {more}"
     better = [
-        f"{name} {show(mine.value)} against {show(theirs.value)}"
-        for name, of, show in FIGURES
-        if (mine := of(row)) is not None and (theirs := of(winner)) is not None and _surely_less(mine, theirs)
+        f"{title} {shown(one.value)} against {shown(other.value)}"
+        for title, of, shown in FIGURES
+        if (one := of(row)) is not None and (other := of(winner)) is not None and _surely_less(one, other)
     ]
     if row.f1 and winner.f1 and row.f1.value > winner.f1.value + 0.0005:
         better.insert(0, f"F1 {row.f1.value * 100:.2f} against {winner.f1.value * 100:.2f}")
@@ -138,14 +276,11 @@ def _differ(one: Spread, other: Spread) -> bool:
     return _surely_less(one, other) or _surely_less(other, one)
 
 
-def _size(row: Row) -> Spread | None:
-    return None if row.size_bytes is None else Spread(value=row.size_bytes, low=None, high=None, processes=1)
-
-
 FIGURES: Sequence[tuple[str, Callable[[Row], Spread | None], Callable[[float | None], str]]] = (
+    ("memory", lambda row: row.steady, megabytes),
     ("p50", lambda row: row.p50, milliseconds),
     ("p95", lambda row: row.p95, milliseconds),
     ("cold start", lambda row: row.cold_start, seconds),
-    ("artifact", _size, megabytes),
+    ("artifact", lambda row: row.spread("size"), megabytes),
     ("peak", lambda row: row.peak, megabytes),
 )

@@ -11,6 +11,7 @@ import msgspec
 from ..core.ledger_records import ImportLedger
 from ..core.records import Results
 from ..core.store import write_bytes, write_json, write_text
+from ..eval import Differences
 from . import plots
 from .comparison import Row
 from .decision import Decision
@@ -24,6 +25,10 @@ REPORT = "report.md"
 DECISION = "decision.json"
 TABLE = "table.csv"
 DEPENDENCIES = "dependencies.json"
+DIFFERENCES = "differences.json"
+
+# Differences of the winner that the report prints; all of them are in DIFFERENCES.
+MOST_DIFFERENCES = 30
 
 
 def write_report(
@@ -32,10 +37,12 @@ def write_report(
     rows: Sequence[Row],
     decision: Decision,
     dependencies: ImportLedger | None = None,
+    differences: Sequence[Differences] = (),
 ) -> Path:
     """Write all files of a report, each whole or not at all, `results.json` first; returns the path of report.md.
 
-    `dependencies` is what the imports of a program that runs the winner cost.
+    `dependencies` is what the imports of a program that runs the winner cost, `differences` what each variant finds
+    otherwise than the baseline.
     """
     if dependencies is not None:
         write_json(directory / DEPENDENCIES, dependencies)
@@ -51,7 +58,11 @@ def write_report(
         if png:
             write_bytes(directory / "plots" / name, png)
             drawn.append((f"plots/{name}", caption))
+    if differences:
+        write_json(directory / DIFFERENCES, differences)
     sections = [*_sections(results, rows, decision, drawn)]
+    if differences:
+        sections.insert(-2, _differences(differences, decision.winner))
     if dependencies is not None:
         sections.insert(
             -2, f"{imports(dependencies).markdown()}\n\nOf a program that answers texts with {decision.winner}."
@@ -67,7 +78,7 @@ def _sections(
     yield f"# {checkpoint.name}: which variant"
     yield (
         f"{checkpoint.architecture}, {checkpoint.parameters / 1e6:.1f} million parameters. "
-        f"{results.corpus.entities:,} entities in {results.corpus.sentences:,} sentences of {results.corpus.name}; "
+        f"{_corpus(results)}; "
         f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length(50)}, "
         f"p95 {results.workload.length(95)}, longest {results.workload.length(100)} characters). "
         f"{settings.threads} thread(s) each, {settings.repetitions} timed processes a variant. "
@@ -149,6 +160,52 @@ def _sections(
     )
 
 
+def _differences(differences: Sequence[Differences], winner: str | None) -> str:
+    """How many entities each variant finds otherwise than the baseline, and the winner's with their sentences."""
+    kinds = ("gained", "lost", "retyped", "moved")
+    parts = [
+        "## Entities that differ from the baseline's",
+        markdown(
+            ("variant", *kinds, "sentences", "mended", "broken"),
+            [
+                (
+                    found.variant,
+                    *(str(found.by_kind.get(kind, 0)) for kind in kinds),
+                    str(found.touched),
+                    *(str(sum(d.effect == effect for d in found.differences)) for effect in ("mended", "broken")),
+                )
+                for found in differences
+            ],
+        ),
+    ]
+    chosen = next((found for found in differences if found.variant == winner), None)
+    if chosen and chosen.differences:
+        shown = chosen.differences[:MOST_DIFFERENCES]
+        parts.append(
+            f"Of {winner}, {len(shown)} of {len(chosen.differences)} (all are in {DIFFERENCES}):\n\n"
+            + markdown(
+                ("sentence", "what", "baseline", winner or "", "effect", "text"),
+                [
+                    (
+                        str(d.sentence + 1),
+                        d.kind,
+                        *(f"{d.text[e.start : e.end]} {e.type}" if e else MISSING for e in (d.baseline, d.candidate)),
+                        d.effect,
+                        " ".join(d.text.split()),
+                    )
+                    for d in shown
+                ],
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _corpus(results: Results) -> str:
+    if results.corpus is None:
+        return "Nothing was scored"
+    return f"{results.corpus.entities:,} entities in {results.corpus.sentences:,} sentences of {results.corpus.name}"
+
+
 def decision_lines(decision: Decision) -> list[str]:
     """The decision in words, a line a variant."""
     if decision.winner:
@@ -156,7 +213,12 @@ def decision_lines(decision: Decision) -> list[str]:
     else:
         closest = f"; closest is {decision.closest}" if decision.closest else ""
         lines = [f"- **no winner**: {decision.because}{closest}"]
-    return [*lines, *(f"- not {variant}: {reason}" for variant, reason in decision.losers.items())]
+    lines += [f"- not {variant}: {reason}" for variant, reason in decision.losers.items()]
+    lines += [f"- near: {miss}" for miss in decision.near_misses]
+    lines += [f"- instead {other}, if the objective were {name}" for name, other in decision.alternatives.items()]
+    if decision.front:
+        lines.append(f"- no other is as good in F1, memory, p95 and artifact at once as {', '.join(decision.front)}")
+    return [*lines, f"- policy: {decision.policy.describe()}"]
 
 
 def _stages(results: Results) -> str:

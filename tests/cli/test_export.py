@@ -75,6 +75,7 @@ def evaluation(variant: str, f1: float) -> EvaluationRecord:
         strict_by_type={"PER": score},
         default=score,
         sentences=(),
+        predictions=(),
         seconds=1.0,
     )
 

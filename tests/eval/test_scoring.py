@@ -82,6 +82,7 @@ def record(*counts: tuple[int, int, int], corpus: str = "c") -> EvaluationRecord
         strict_by_type={},
         default=nothing,
         sentences=tuple((TypeCount(type="PER", right=r, predicted=p, gold=g),) for r, p, g in counts),
+        predictions=((),) * len(counts),
         seconds=0,
     )
 

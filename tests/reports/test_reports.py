@@ -108,6 +108,7 @@ def evaluation(variant: str, right: int) -> EvaluationRecord:
         strict_by_type={"PER": score},
         default=score,
         sentences=tuple((TypeCount(type="PER", right=int(i < right), predicted=1, gold=1),) for i in range(400)),
+        predictions=((),) * 400,
         seconds=1,
     )
 
@@ -311,7 +312,7 @@ def test_notes_say_when_a_run_was_continued() -> None:
 
 def test_a_little_more_memory_is_said_in_percent() -> None:
     rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 74, 5), "lean": (360, 70, 4)}))
-    assert decide(rows, COMPLEXITY).losers["plain"].startswith("74 MB, 6 % more than the winner")
+    assert decide(rows, COMPLEXITY).losers["plain"].startswith("74 MB, 6 % more memory than the winner")
 
 
 def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:

@@ -1,0 +1,211 @@
+"""The two sides of a comparison, from what a user names: a results file, an artifact, or a checkpoint to build."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..bench import Workload, read_workload
+from ..bench.pairs import Pair, measure_pairs
+from ..bench.session import Step, measure_timed
+from ..core import child
+from ..core.errors import CheckpointError, UserError
+from ..core.journal import Journal
+from ..core.machine import boot_id, describe, thread_environment
+from ..core.paired import LOOKS
+from ..core.records import EvaluationRecord, Results, Settings
+from ..core.store import read_results
+from ..core.verdicts import Comparison, Side, sides
+from ..eval import Corpus, read_corpus
+from ..reports import Question, compare_sides
+from ..variants import VARIANTS, resolve_checkpoint, verify
+from ..variants.artifacts import MANIFEST
+from ..variants.building import build, cache_directory
+from .progress import Steps
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What artifacts are scored and measured on; the names are what a child reads."""
+
+    corpus: Corpus
+    corpus_name: str
+    workload: Workload
+    workload_name: str
+    settings: Settings
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user named: recorded results, or an artifact directory."""
+
+    label: str
+    results: Results | None = None
+    artifact: Path | None = None
+
+    @property
+    def recorded(self) -> dict[str, Side]:
+        """Sides by variant of recorded results."""
+        return sides(self.results, self.label) if self.results else {}
+
+
+def given(name: str, variant: str | None, timeout_s: float, on_build: Callable[[str], None]) -> Given:
+    """What a name stands for: results (a .json file), an artifact, or a checkpoint, of which `variant` is built."""
+    path = Path(name)
+    if path.suffix == ".json" and not path.is_dir():
+        results = read_results(path)
+        if variant and variant not in results.settings.variants:
+            raise UserError(f"{path} has no variant '{variant}'", f"it has {', '.join(results.settings.variants)}")
+        if variant:
+            results = msgspec.structs.replace(
+                results, settings=msgspec.structs.replace(results.settings, variants=(variant,))
+            )
+        return Given(label=name, results=results)
+    if (path / MANIFEST).is_file():
+        verify(path)
+        return Given(label=name, artifact=path)
+    try:
+        checkpoint = resolve_checkpoint(name)
+    except CheckpointError as error:
+        if path.exists():
+            raise
+        raise UserError(
+            f"'{name}' is no results file, no artifact and no checkpoint ({error.message})",
+            "give results.json of slimner run, a directory made by slimner build, or a checkpoint",
+        ) from None
+    if variant is None:
+        raise UserError(f"'{name}' is a checkpoint", "say with --variant what to build of it")
+    on_build(f"building {variant} of {name}")
+    artifact, _ = build(checkpoint, VARIANTS.get(variant), cache=cache_directory(), timeout_s=timeout_s)
+    return Given(label=name, artifact=artifact)
+
+
+def evaluate(artifact: Path, inputs: Inputs) -> EvaluationRecord:
+    """Score an artifact in a process of its own."""
+    inputs.corpus.require_types(verify(artifact).labels.types)
+    return child.run(
+        "slimner.eval.scoring:evaluate_in_child",
+        {"directory": str(artifact), "corpus": inputs.corpus_name, "threads": inputs.settings.threads},
+        EvaluationRecord,
+        timeout_s=inputs.settings.timeout_s,
+        environment=thread_environment(inputs.settings.threads),
+    )
+
+
+def unmeasured(artifact: Path, label: str, inputs: Inputs, evaluation: EvaluationRecord | None) -> Side:
+    """A side of which nothing has been measured yet."""
+    manifest = verify(artifact)
+    return Side(
+        label=label,
+        variant=manifest.variant,
+        artifact=manifest.name,
+        size_bytes=manifest.size_bytes,
+        corpus=inputs.corpus.facts,
+        workload=inputs.workload.facts,
+        settings=inputs.settings,
+        machine=describe(),
+        evaluation=evaluation,
+    )
+
+
+def recorded_side(artifact: Path, label: str, inputs: Inputs, progress: Steps) -> Side:
+    """Score and measure an artifact as a run would have, to be compared with recorded results."""
+    progress.phase("evaluate", 1)
+    side = unmeasured(artifact, label, inputs, evaluate(artifact, inputs))
+    progress.done("evaluate", label)
+    progress.phase("measure", inputs.settings.repetitions)
+    measured = []
+    for repetition in range(1, inputs.settings.repetitions + 1):
+        measured.append(
+            measure_timed(Step(artifact=artifact, repetition=repetition), inputs.workload_name, inputs.settings)
+        )
+        progress.done("measure", f"{label}, process {repetition}")
+    return msgspec.structs.replace(side, measurements=tuple(measured))
+
+
+def compare_in_pairs(
+    baseline: Given,
+    candidate: Given,
+    inputs: Inputs,
+    question: Question,
+    *,
+    settled: Callable[[Comparison], bool],
+    budget_s: float,
+    progress: Steps,
+) -> Comparison:
+    """Score two artifacts, measure them in pairs until `settled` or the budget is spent, and judge."""
+    begun = time.monotonic()
+    assert baseline.artifact is not None
+    assert candidate.artifact is not None
+    artifacts = baseline.artifact, candidate.artifact
+    scored: list[EvaluationRecord | None] = [None, None]
+    if "f1" in question.margins:
+        progress.phase("evaluate", 2)
+        for i, artifact in enumerate(artifacts):
+            scored[i] = evaluate(artifact, inputs)
+            progress.done("evaluate", str(artifact))
+    one = unmeasured(artifacts[0], baseline.label, inputs, scored[0])
+    two = unmeasured(artifacts[1], candidate.label, inputs, scored[1])
+
+    def judged(pairs: list[Pair], looks: tuple[int, ...]) -> Comparison:
+        return compare_sides(
+            msgspec.structs.replace(one, measurements=tuple(pair.baseline for pair in pairs)),
+            msgspec.structs.replace(two, measurements=tuple(pair.candidate for pair in pairs)),
+            question,
+            looks=looks,
+        )
+
+    progress.phase("measure", LOOKS[-1])
+    journal = Journal(cache_directory() / "unfinished-pairs", _identity(artifacts, inputs, question))
+    looked: list[int] = []
+
+    def look(pairs: list[Pair]) -> bool:
+        looked.append(len(pairs))
+        return settled(judged(pairs, tuple(looked)))
+
+    run = measure_pairs(
+        artifacts[0],
+        artifacts[1],
+        inputs.workload_name,
+        inputs.settings,
+        settled=lambda pairs: look(list(pairs)),
+        budget_s=budget_s,
+        concurrent=any(name.startswith("qps") for name in question.margins),
+        journal=journal,
+        on_pair=lambda pair, rejected: (
+            progress.failed("measure", f"pair {pair.number} was disturbed, it is measured again", counts=False)
+            if pair.disturbed
+            else progress.done("measure", f"pair {pair.number}")
+        ),
+    )
+    journal.finish()
+    comparison = judged(list(run.pairs), run.looks or (0,))
+    return msgspec.structs.replace(
+        comparison, rejected_pairs=run.rejected, seconds=round(time.monotonic() - begun, 1), ended=run.ended
+    )
+
+
+def _identity(artifacts: tuple[Path, Path], inputs: Inputs, question: Question) -> object:
+    names = [(str(path.resolve()), verify(path).seal) for path in artifacts]
+    return (names, inputs.workload.sha256, inputs.settings, sorted(question.margins), describe(), boot_id())
+
+
+def compare_recorded(
+    baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Question
+) -> list[Comparison]:
+    """Judge each variant of the baseline that the candidate has, too, from recorded figures."""
+    shared = [name for name in baseline if name in candidate]
+    asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
+    return [compare_sides(baseline[name], candidate[name], asked) for name in shared]
+
+
+def inputs_of(corpus: str, workload: str, settings: Settings) -> Inputs:
+    """Read what artifacts are scored and measured on."""
+    return Inputs(
+        corpus=read_corpus(corpus),
+        corpus_name=corpus,
+        workload=read_workload(workload),
+        workload_name=workload,
+        settings=settings,
+    )

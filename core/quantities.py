@@ -1,0 +1,24 @@
+"""Figures with a unit as people write them: `300MB`, `120ms`, `0.5pp`, `2%`, `35/s`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "min": 60e3}
+SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0}
+SHARES = {"%": 0.01}
+POINTS = {"pp": 1.0}
+RATES = {"/s": 1.0}
+
+NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([^\s0-9.]*)\s*")
+
+
+def quantity(text: str, units: Mapping[str, float]) -> float:
+    """The number in the base unit of `units` (whose factor is 1); ValueError says which units there are."""
+    match = NUMBER.fullmatch(text)
+    factor = units.get(match.group(2).lower()) if match else None
+    if match is None or factor is None:
+        raise ValueError(f"'{text}' is not a number with one of the units {', '.join(units)}")
+    return float(match.group(1)) * factor

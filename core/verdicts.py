@@ -1,0 +1,144 @@
+"""Immutable comparisons: a candidate against its baseline, metric by metric, and what follows from an interval."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .metrics import Metric
+from .paired import Change
+from .records import (
+    CorpusFacts,
+    EvaluationRecord,
+    Failure,
+    Machine,
+    MeasurementRecord,
+    Note,
+    Record,
+    Results,
+    Settings,
+    WorkloadFacts,
+)
+
+Verdict = Literal["better", "worse", "same", "inconclusive", "not comparable"]
+
+
+class Side(Record, frozen=True, kw_only=True):
+    """One of the two that are compared: a variant and everything that is known of it.
+
+    `measurements` are timed processes; in a paired comparison the i-th of both sides ran one after the other.
+    """
+
+    label: str
+    variant: str
+    artifact: str = ""
+    size_bytes: int | None = None
+    corpus: CorpusFacts | None = None
+    workload: WorkloadFacts | None = None
+    settings: Settings | None = None
+    machine: Machine
+    evaluation: EvaluationRecord | None = None
+    measurements: tuple[MeasurementRecord, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def sides(results: Results, label: str) -> dict[str, Side]:
+    """Each variant of a run as a side, by name; `label` says where the run is from."""
+    evaluations = {record.variant: record for record in results.evaluations}
+    builds = {record.variant: record for record in results.builds}
+    found: dict[str, Side] = {}
+    for variant in results.settings.variants:
+        build = builds.get(variant)
+        found[variant] = Side(
+            label=label,
+            variant=variant,
+            artifact=build.artifact if build else "",
+            size_bytes=build.size_bytes if build else None,
+            corpus=results.corpus,
+            workload=results.workload,
+            settings=results.settings,
+            machine=results.machine,
+            evaluation=evaluations.get(variant),
+            measurements=tuple(m for m in results.measurements if m.variant == variant and m.timed),
+            failures=tuple(f for f in results.failures if f.variant == variant),
+        )
+    return found
+
+
+class MetricVerdict(Record, frozen=True, kw_only=True):
+    """One metric of both sides, the change with its interval, and what that means at the margin.
+
+    The change is relative (candidate over baseline minus 1) but for F1, whose change and margin are in percentage
+    points. `metric` is "f1" for all types together and "f1 PER" for one type. `reason` says why there is no verdict.
+    """
+
+    metric: str
+    baseline: float | None = None
+    candidate: float | None = None
+    change: Change | None = None
+    margin: float | None = None
+    verdict: Verdict
+    reason: str = ""
+
+
+class SentenceCounts(Record, frozen=True, kw_only=True):
+    """Sentences that only one side got wholly right, and the exact two-sided p that this is chance (McNemar)."""
+
+    gained: int
+    lost: int
+    p: float
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """A candidate against its baseline.
+
+    `pairs` is the number of pairs of processes if they were measured for this (0: recorded figures were compared),
+    `looks` after how many of them it was judged. Intervals hold together with 95 %; `correction` says how.
+    """
+
+    baseline: Side
+    candidate: Side
+    verdicts: tuple[MetricVerdict, ...]
+    types: tuple[MetricVerdict, ...] = ()
+    sentences: SentenceCounts | None = None
+    pairs: int = 0
+    looks: tuple[int, ...] = ()
+    rejected_pairs: int = 0
+    ended: str = ""
+    correction: str = ""
+    seed: int = 0
+    seconds: float = 0.0
+    notes: tuple[Note, ...] = ()
+
+    def of(self, metric: str) -> MetricVerdict:
+        """The verdict of a metric; KeyError if it was not looked at."""
+        for verdict in (*self.verdicts, *self.types):
+            if verdict.metric == metric:
+                return verdict
+        raise KeyError(metric)
+
+
+def harm(change: Change, metric: Metric) -> Change:
+    """The change turned so that more is worse."""
+    return change.mirrored if metric.higher_is_better else change
+
+
+def judge(change: Change, margin: float, metric: Metric) -> Verdict:
+    """What an interval says at a margin: beyond it (worse, better), within it on both sides (same), or not enough."""
+    worse = harm(change, metric)
+    if worse.low is None or worse.high is None:
+        return "inconclusive"
+    if worse.low > margin:
+        return "worse"
+    if worse.high < -margin:
+        return "better"
+    if worse.low >= -margin and worse.high <= margin:
+        return "same"
+    return "inconclusive"
+
+
+def surely_no_worse(verdict: MetricVerdict, metric: Metric) -> bool:
+    """Whether a change beyond the margin for the worse is ruled out, which is all that a gate asks."""
+    if verdict.change is None or verdict.margin is None:
+        return False
+    worse = harm(verdict.change, metric)
+    return worse.high is not None and worse.high <= verdict.margin

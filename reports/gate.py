@@ -1,0 +1,149 @@
+"""A gate: what a comparison and a policy mean for a change, as checks and one outcome. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION
+from ..core.gate_records import Calibration, Check, Outcome
+from ..core.metrics import F1, METRICS, Metric
+from ..core.verdicts import Comparison, MetricVerdict, Side, surely_no_worse
+from ..eval import f1_interval
+from .comparison import measured_row
+from .policy import GATED, LIMITS, Limit, Policy, show
+from .verdicts import change_of, margin_of
+
+EXIT_CODES: dict[Outcome, int] = {
+    "pass": EXIT_PASS,
+    "regression": EXIT_REGRESSION,
+    "inconclusive": EXIT_INCONCLUSIVE,
+    "failed": EXIT_FAILED,
+}
+
+# Margins of a machine that was not calibrated.
+BUILT_IN = {
+    "size": 0.01,
+    "pss": 0.03,
+    "peak": 0.05,
+    "p50": 0.05,
+    "p95": 0.1,
+    "cold_start": 0.15,
+    "qps": 0.1,
+    "qps_per_gib": 0.1,
+}
+
+
+def margins(policy: Policy, calibration: Calibration | None) -> tuple[dict[str, float], str]:
+    """The margin of each metric that is judged, and where they are from.
+
+    The metrics are those of the policy's margins, else the default ones; F1 is judged at the policy's largest drop.
+    """
+    found: dict[str, float] = {}
+    if policy.f1_max_drop_pp is not None:
+        found["f1"] = policy.f1_max_drop_pp
+    measured = calibration.margins if calibration else {}
+    sources: list[str] = []
+    for name in policy.margins or [name for name in GATED if name != "f1"]:
+        given = policy.margins.get(name)
+        found[name] = given if given is not None else measured.get(name, BUILT_IN[name])
+        source = "policy" if given is not None else "calibrated" if name in measured else "built-in"
+        sources.append(f"{METRICS[name].title} {found[name] * 100:.1f} % ({source})")
+    if "f1" in found:
+        sources.insert(0, f"F1 {found['f1']:g} pp (policy)")
+    return found, ", ".join(sources)
+
+
+def settle(verdicts: Iterable[MetricVerdict]) -> Outcome:
+    """The outcome of metrics together: one that is worse decides; what cannot be compared does not count."""
+    outcome: Outcome = "pass"
+    for verdict in verdicts:
+        if verdict.verdict == "worse":
+            return "regression"
+        if verdict.verdict != "not comparable" and not surely_no_worse(verdict, _metric(verdict)):
+            outcome = "inconclusive"
+    return outcome
+
+
+def _metric(verdict: MetricVerdict) -> Metric:
+    return METRICS[verdict.metric.partition(" ")[0]]
+
+
+def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
+    """Everything that a gate holds against a candidate or in its favour.
+
+    F1 of a single type only fails a gate, when it is shown to have dropped: few types have the support to show
+    that it has not. A metric whose margin the policy names has to be judged.
+    """
+    variant = comparison.candidate.variant
+    for verdict in comparison.verdicts:
+        yield _check(variant, verdict, required=verdict.metric in policy.margins)
+    for verdict in comparison.types:
+        if verdict.verdict == "worse":
+            yield _check(variant, verdict, required=False)
+    for key, value in policy.limits.items():
+        yield _limit(comparison.candidate, LIMITS[key], value)
+
+
+def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
+    name = verdict.metric
+    if verdict.verdict == "not comparable":
+        outcome: Outcome = "inconclusive" if required else "not judged"
+        return Check(variant=variant, name=name, outcome=outcome, message=f"not comparable: {verdict.reason}")
+    outcome = settle([verdict])
+    words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
+    message = f"{change_of(verdict)}, {words[outcome]} the margin of {margin_of(verdict)}"
+    return Check(
+        variant=variant,
+        name=name,
+        outcome=outcome,
+        message=f"{message}; {verdict.reason}" if verdict.reason else message,
+    )
+
+
+def _limit(side: Side, limit: Limit, value: float) -> Check:
+    """Whether the candidate keeps an absolute constraint, by its interval."""
+    metric = limit.of
+    low = high = middle = None
+    if metric is F1 and side.evaluation:
+        interval = f1_interval(side.evaluation, seed=1)
+        middle, low, high = interval.value, interval.low, interval.high
+    elif metric is not F1:
+        row = measured_row(side.variant, side.measurements, side.workload.lengths if side.workload else ())
+        if metric.name == "size":
+            middle = low = high = side.size_bytes
+        elif spread := row.spread(metric.name):
+            middle, low, high = spread.value, spread.low, spread.high
+    if middle is None:
+        return Check(variant=side.variant, name=limit.key, outcome="inconclusive", message="was not measured")
+    low, high = middle if low is None else low, middle if high is None else high
+    within, beyond = (high <= value, low > value) if limit.end == "max" else (low >= value, high < value)
+    reach = "" if low == high else f" ({show(metric, low)} to {show(metric, high)})"
+    outcome: Outcome = "pass" if within else "regression" if beyond else "inconclusive"
+    words = {"pass": "keeps", "regression": "breaks", "inconclusive": "cannot tell yet whether it keeps"}[outcome]
+    message = f"{show(metric, middle)}{reach} {words} {limit.key} = {show(metric, value)}"
+    return Check(variant=side.variant, name=limit.key, outcome=outcome, message=message)
+
+
+def outcome_of(found: Sequence[Check]) -> Outcome:
+    """One outcome: a failure before all, then a regression, then what cannot be told; nothing judged is no pass."""
+    kinds = {check.outcome for check in found}
+    for outcome in ("failed", "regression", "inconclusive"):
+        if outcome in kinds:
+            return outcome
+    return "pass" if "pass" in kinds else "inconclusive"
+
+
+def failures(baseline: Mapping[str, Side], candidate: Mapping[str, Side]) -> Iterator[Check]:
+    """What keeps a gate from being judged at all: a side that is not there, failed, or has nothing in it."""
+    for variant in baseline:
+        if variant not in candidate:
+            yield Check(
+                variant=variant, name="candidate", outcome="failed", message="the candidate has no such variant"
+            )
+            continue
+        for name, side in (("baseline", baseline[variant]), ("candidate", candidate[variant])):
+            for failure in side.failures:
+                message = f"{failure.step} failed: {failure.reason}"
+                yield Check(variant=variant, name=name, outcome="failed", message=message)
+            if not side.failures and side.evaluation is None and not side.measurements:
+                yield Check(variant=variant, name=name, outcome="failed", message=f"{side.label} has no results of it")

@@ -1,0 +1,128 @@
+"""A gate for those who read it: Markdown for a step summary, JUnit XML, GitHub annotations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from ..core.gate_records import Check, GateRecord
+from ..core.metrics import METRICS
+from ..core.verdicts import Comparison
+from .policy import show
+from .tables import Section, markdown
+from .units import MISSING
+from .verdicts import change_of, margin_of
+
+HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")
+
+# What XML 1.0 cannot hold, not even escaped.
+NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def comparison_section(comparison: Comparison, title: str = "") -> Section:
+    """A comparison as a table, with what else there is to know below it."""
+    lines: list[tuple[str, ...]] = []
+    remarks: list[str] = []
+    for verdict in (*comparison.verdicts, *comparison.types):
+        name, _, kind = verdict.metric.partition(" ")
+        metric = METRICS[name]
+        values = (show(metric, verdict.baseline), show(metric, verdict.candidate))
+        heading = f"{metric.title} {kind}".strip()
+        lines.append((heading, *values, change_of(verdict), margin_of(verdict), verdict.verdict))
+        if verdict.reason:
+            remarks.append(f"{heading}: {verdict.reason}")
+    if comparison.sentences:
+        counts = comparison.sentences
+        remarks.append(
+            f"sentences that only one of the two gets wholly right: {counts.gained} gained, {counts.lost} lost "
+            f"(p {counts.p:.2g}, McNemar's exact test)"
+        )
+    if comparison.pairs:
+        remarks.append(
+            f"{comparison.pairs} pairs of fresh processes, order by seed {comparison.seed}"
+            + (f", {comparison.rejected_pairs} disturbed ones thrown away" if comparison.rejected_pairs else "")
+        )
+    remarks.append(comparison.correction)
+    return Section(title=title, headings=HEADINGS, lines=lines, remarks=remarks)
+
+
+def summary(record: GateRecord) -> str:
+    """The gate in Markdown."""
+    parts = [
+        f"## slimner gate: {record.outcome}",
+        f"{record.candidate} against {record.baseline}.",
+        markdown(
+            ("check", "outcome", "what was found"),
+            [(f"{check.variant} {check.name}", check.outcome, check.message) for check in record.checks],
+        ),
+    ]
+    parts += [
+        comparison_section(c, f"{c.candidate.variant} against {c.baseline.variant}").markdown(3)
+        for c in record.comparisons
+    ]
+    parts.append("\n".join(f"- {line}" for line in background(record)))
+    return "\n\n".join(parts) + "\n"
+
+
+def background(record: GateRecord) -> Iterator[str]:
+    """What the outcome rests on, a line each."""
+    yield f"policy: {record.policy}"
+    yield f"margins: {record.margins}"
+    yield f"calibration: {record.calibration}"
+    yield from (str(note) for note in record.notes)
+
+
+def junit(record: GateRecord) -> str:
+    """JUnit XML, a test case a check: a regression fails it, an open question is an error, the rest is skipped."""
+    cases = record.checks
+    suite = ElementTree.Element(
+        "testsuite",
+        name="slimner gate",
+        tests=str(len(cases)),
+        failures=str(sum(case.outcome == "regression" for case in cases)),
+        errors=str(sum(case.outcome in ("inconclusive", "failed") for case in cases)),
+        skipped=str(sum(case.outcome == "not judged" for case in cases)),
+        time=f"{record.seconds:.3f}",
+    )
+    for check in cases:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"slimner.{check.variant}", name=check.name, time="0"
+        )
+        message = NO_XML.sub("\ufffd", check.message)
+        tag = {"regression": "failure", "inconclusive": "error", "failed": "error", "not judged": "skipped"}.get(
+            check.outcome
+        )
+        if tag:
+            attributes = {"message": message} if tag == "skipped" else {"message": message, "type": check.outcome}
+            ElementTree.SubElement(case, tag, attributes)
+        else:
+            ElementTree.SubElement(case, "system-out").text = message
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def github_annotations(record: GateRecord) -> Iterator[str]:
+    """GitHub workflow commands: an error for each regression or failure, a warning for what cannot be told."""
+    kinds = {"regression": "error", "failed": "error", "inconclusive": "warning", "not judged": "notice"}
+    for check in record.checks:
+        if kind := kinds.get(check.outcome):
+            title = _property(f"slimner gate: {check.variant} {check.name} {check.outcome}")
+            yield f"::{kind} title={title}::{_data(check.message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def check_line(check: Check) -> tuple[str, str, str]:
+    """A check for the terminal: what, outcome, message."""
+    name, _, kind = check.name.partition(" ")
+    title = f"{METRICS[name].title} {kind}".strip() if name in METRICS else check.name
+    return f"{check.variant} {title}", check.outcome, check.message or MISSING

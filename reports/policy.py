@@ -1,0 +1,227 @@
+"""What a user demands of a variant, read from TOML: constraints, an objective, a tie rule, and margins of a gate."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from ..core.errors import UserError
+from ..core.metrics import METRICS, Metric
+from ..core.quantities import MILLISECONDS, POINTS, RATES, SECONDS, SHARES, SIZES, quantity
+from ..core.records import Record
+from .units import megabytes, milliseconds, per_second, seconds
+
+F1_DROP = "f1_max_drop"
+OBJECTIVES = ("pss", "peak", "p50", "p95", "cold_start", "qps", "qps_per_gib", "size")
+AUTO = "auto"
+GATED = ("f1", "size", "pss", "p50", "p95")
+MOST_POINTS = 100.0
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A constraint that a policy may set: on which metric, as an upper or a lower end, and in which units."""
+
+    key: str
+    metric: str
+    end: Literal["max", "min"]
+    units: Mapping[str, float]
+
+    @property
+    def of(self) -> Metric:
+        """Its metric."""
+        return METRICS[self.metric]
+
+
+LIMITS = {
+    limit.key: limit
+    for limit in (
+        Limit(key="f1_min", metric="f1", end="min", units=SHARES),
+        Limit(key="pss_max", metric="pss", end="max", units=SIZES),
+        Limit(key="peak_max", metric="peak", end="max", units=SIZES),
+        Limit(key="p50_max", metric="p50", end="max", units=MILLISECONDS),
+        Limit(key="p95_max", metric="p95", end="max", units=MILLISECONDS),
+        Limit(key="cold_start_max", metric="cold_start", end="max", units=SECONDS),
+        Limit(key="artifact_max", metric="size", end="max", units=SIZES),
+        Limit(key="qps_min", metric="qps", end="min", units=RATES),
+    )
+}
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """What is demanded of a winner, and how much worse a candidate may be than its baseline.
+
+    `f1_max_drop_pp` is in percentage points; `limits` are in the base unit of their metric (bytes, ms, s, 1/s, F1 in
+    0..1); `objective` gives the weight of each metric in the geometric mean that is made small (metrics that should be
+    large count inversely); `tie` and `margins` are relative. Margins that the policy does not give are the machine's
+    own (`slimner calibrate`), or the built-in ones.
+    """
+
+    source: str = "the built-in policy"
+    f1_max_drop_pp: float | None = 0.5
+    limits: dict[str, float] = msgspec.field(default_factory=dict)
+    objective: dict[str, float] = msgspec.field(default_factory=lambda: {"pss": 1.0})
+    tie: float = 0.02
+    margins: dict[str, float | None] = msgspec.field(default_factory=dict)
+
+    def describe(self) -> str:
+        """The policy in one line."""
+        parts = [] if self.f1_max_drop_pp is None else [f"F1 may drop {self.f1_max_drop_pp:g} pp"]
+        for key, value in self.limits.items():
+            limit = LIMITS[key]
+            parts.append(f"{limit.of.title} at {'most' if limit.end == 'max' else 'least'} {show(limit.of, value)}")
+        goal = " and ".join(
+            f"{'most' if METRICS[name].higher_is_better else 'least'} {METRICS[name].title}"
+            + (f" (weight {weight:g})" if len(self.objective) > 1 else "")
+            for name, weight in self.objective.items()
+        )
+        return f"{', '.join((*parts, goal))}, ties within {self.tie * 100:g} % to the simpler ({self.source})"
+
+
+def show(metric: Metric, value: float | None) -> str:
+    """A value of a metric in its unit."""
+    if metric.unit == "pp":
+        return "-" if value is None else f"{value * 100:.2f} %"
+    if metric.unit == "1/s/GiB":
+        return "-" if value is None else f"{value:.0f} /s/GiB"
+    return {"bytes": megabytes, "ms": milliseconds, "s": seconds, "1/s": per_second}[metric.unit](value)
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy from a TOML file; UserError names file, line, what is wrong and what would be right."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such policy", "docs/policy.md shows one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}", "give a TOML file in UTF-8") from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: {error}", "mend the TOML") from None
+    return _Reader(path, text, content).policy()
+
+
+class _Reader:
+    """One policy file."""
+
+    def __init__(self, path: Path, text: str, content: dict[str, Any]) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+        self.content = content
+
+    def policy(self) -> Policy:
+        self._known(self.content, ("constraints", "objective", "weights", "tie", "margins"))
+        if not self.content:
+            raise UserError(f"{self.path}: an empty policy demands nothing", "docs/policy.md shows one")
+        constraints = self._table("constraints", (F1_DROP, *LIMITS))
+        limits = {
+            key: self._number(key, value, LIMITS[key].units, "constraints")
+            for key, value in constraints.items()
+            if key != F1_DROP
+        }
+        drop = None
+        if F1_DROP in constraints:
+            drop = self._number(F1_DROP, constraints[F1_DROP], POINTS, "constraints")
+            if drop > MOST_POINTS:
+                self._refuse(F1_DROP, f"{drop:g} pp is more than there is to lose", "give at most 100pp", "constraints")
+        self._contradictions(limits)
+        tie = self._number("tie", self.content["tie"], SHARES) if "tie" in self.content else Policy().tie
+        margins = {
+            key: None if value == AUTO else self._number(key, value, SHARES, "margins")
+            for key, value in self._table("margins", tuple(n for n in METRICS if n != "f1")).items()
+        }
+        return Policy(
+            source=str(self.path),
+            f1_max_drop_pp=drop,
+            limits=limits,
+            objective=self._objective(),
+            tie=tie,
+            margins=margins,
+        )
+
+    def _objective(self) -> dict[str, float]:
+        if "weights" in self.content and "objective" in self.content:
+            self._refuse("weights", "objective and weights contradict each other", "keep one of them")
+        if "weights" not in self.content:
+            name = self.content.get("objective", "pss")
+            if name not in OBJECTIVES:
+                self._refuse("objective", f"unknown objective {name!r}", self._near(str(name), OBJECTIVES))
+            return {name: 1.0}
+        weights = self._table("weights", OBJECTIVES)
+        for name, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+                self._refuse(name, f"a weight is a number above 0, not {weight!r}", "as in pss = 2", "weights")
+        if not weights:
+            self._refuse("weights", "no weights", "name at least one metric, as in pss = 2")
+        return {name: float(weight) for name, weight in weights.items()}
+
+    def _contradictions(self, limits: Mapping[str, float]) -> None:
+        for lower, upper in (("pss_max", "peak_max"), ("p50_max", "p95_max")):
+            if lower in limits and upper in limits and limits[lower] > limits[upper]:
+                name, other = LIMITS[lower].of.title, LIMITS[upper].of.title
+                self._refuse(
+                    lower,
+                    f"{lower} is above {upper}, though {name} is never above {other}: it demands nothing",
+                    f"lower {lower}, or remove it",
+                    "constraints",
+                )
+        if limits.get("f1_min", 0) > 1:
+            self._refuse("f1_min", "an F1 above 100 % does not exist", "give at most 100%", "constraints")
+        for key, value in limits.items():
+            if value == 0:
+                self._refuse(
+                    key,
+                    f"{key} of 0 leaves no variant" if key.endswith("max") else f"{key} of 0 demands nothing",
+                    "give a figure above 0",
+                    "constraints",
+                )
+
+    def _table(self, name: str, known: Iterable[str]) -> dict[str, Any]:
+        table = self.content.get(name, {})
+        if not isinstance(table, dict):
+            self._refuse(name, f"{name} is a table", f"write [{name}] and a key a line")
+        self._known(table, tuple(known), name)
+        return table
+
+    def _known(self, table: Mapping[str, Any], known: tuple[str, ...], section: str = "") -> None:
+        for key in table:
+            if key not in known:
+                self._refuse(key, f"unknown key '{key}'", self._near(key, known), section)
+
+    def _number(self, key: str, value: Any, units: Mapping[str, float], section: str = "") -> float:
+        if not isinstance(value, str):
+            unit = next(iter(units)) if units is not SIZES else "MB"
+            self._refuse(
+                key, f"{value!r} has no unit", f'write it as text with its unit: {key} = "{value}{unit}"', section
+            )
+        try:
+            return quantity(value, units)
+        except ValueError as error:
+            self._refuse(key, str(error), f"correct {key}", section)
+
+    @staticmethod
+    def _near(name: str, known: Iterable[str]) -> str:
+        names = list(known)
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+        return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+
+    def _refuse(self, key: str, what: str, remedy: str, section: str = "") -> NoReturn:
+        raise UserError(f"{self.path}:{self._line(key, section)}: {what}", remedy)
+
+    def _line(self, key: str, section: str) -> int:
+        """Number of the line that gives a key (or opens its table) in a section; 1 if it is written in another way."""
+        inside = ""
+        for number, line in enumerate(self.lines, 1):
+            if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
+                inside = header.group(1)
+                if inside == key and not section:
+                    return number
+            elif inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
+                return number
+        return 1

@@ -1,0 +1,230 @@
+"""Verdicts: a candidate against its baseline from records, each metric judged at its margin. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..core.machine import FINGERPRINT
+from ..core.metrics import F1, METRICS, Kind, Metric
+from ..core.paired import LOOKS, Change, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
+from ..core.records import Record
+from ..core.statistics import DRIFT
+from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge
+from ..eval import f1_change
+
+# Gold entities of a type below which its F1 is not judged by itself.
+LEAST_SUPPORT = 50
+
+
+class Question(Record, frozen=True, kw_only=True):
+    """What is asked of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
+
+    `variants` is the number of comparisons that are made together, which share the chance of an error.
+    """
+
+    margins: Mapping[str, float]
+    seed: int = 1
+    variants: int = 1
+
+    @property
+    def tests(self) -> int:
+        """How many figures with noise are judged."""
+        return self.variants * sum(METRICS[name].kind != "size" for name in self.margins)
+
+
+def differs(kind: Kind, one: Side, other: Side) -> str | None:
+    """The field that makes recorded figures of a kind incomparable, with both values; None if nothing does."""
+    for name, mine, theirs in _fields(kind, one, other):
+        if mine != theirs:
+            return f"{name} ({_short(mine)} and {_short(theirs)})"
+    return None
+
+
+def _fields(kind: Kind, one: Side, other: Side) -> Iterator[tuple[str, object, object]]:
+    if kind in ("f1", "size"):
+        yield "corpus", one.corpus and one.corpus.sha256, other.corpus and other.corpus.sha256
+        return
+    yield "workload", one.workload and one.workload.sha256, other.workload and other.workload.sha256
+    for name in ("threads",) if kind == "memory" else ("threads", "samples", "warmup"):
+        yield f"settings.{name}", getattr(one.settings, name, None), getattr(other.settings, name, None)
+    for name in ("architecture",) if kind == "memory" else FINGERPRINT:
+        yield f"machine.{name}", getattr(one.machine, name), getattr(other.machine, name)
+    if kind == "memory":
+        mine, theirs = one.machine.libraries, other.machine.libraries
+        for name in sorted({*mine, *theirs}):
+            yield f"machine.libraries.{name}", mine.get(name), theirs.get(name)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}..." if len(text) == 64 else text
+
+
+def compare_sides(
+    baseline: Side, candidate: Side, question: Question, *, looks: Sequence[int] = (), planned_looks: int = len(LOOKS)
+) -> Comparison:
+    """Judge each metric of a question.
+
+    With `looks` (numbers of pairs after which it was judged) the sides were measured in pairs and timings and memory
+    are compared by pair; without, as recorded, where that is allowed.
+    """
+    paired = bool(looks)
+    verdicts: list[MetricVerdict] = []
+    for name, margin in question.margins.items():
+        metric = METRICS[name]
+        if metric is F1:
+            verdicts.append(_f1(baseline, candidate, margin, shared_level(question.tests), question.seed))
+        elif metric.kind == "size":
+            verdicts.append(_size(baseline, candidate, margin))
+        else:
+            level = shared_level(question.tests, planned_looks if paired else 1)
+            verdicts.append(_measured(metric, baseline, candidate, margin, level, paired=paired))
+    types: tuple[MetricVerdict, ...] = ()
+    sentences = None
+    if "f1" in question.margins and _scored_alike(baseline, candidate):
+        types = tuple(_by_type(baseline, candidate, question.margins["f1"], question.seed))
+        sentences = _sentences(baseline, candidate)
+    return Comparison(
+        baseline=baseline,
+        candidate=candidate,
+        verdicts=tuple(verdicts),
+        types=types,
+        sentences=sentences,
+        pairs=len(baseline.measurements) if paired else 0,
+        looks=tuple(looks),
+        correction=correction(question, planned_looks if paired else 1, len(types)),
+        seed=question.seed,
+    )
+
+
+def correction(question: Question, looks: int, types: int) -> str:
+    """How the chance of an error is shared, in words."""
+    words = f"intervals hold together with 95 %: the 5 % are shared among {question.tests} figures"
+    words += f" and {looks} looks (Bonferroni)" if looks > 1 else " (Bonferroni)"
+    return words + (f"; those of {types} types hold together by themselves" if types else "")
+
+
+def _scored_alike(one: Side, other: Side) -> bool:
+    return bool(one.evaluation and other.evaluation) and differs("f1", one, other) is None
+
+
+def _missing(metric: str, margin: float, reason: str) -> MetricVerdict:
+    return MetricVerdict(metric=metric, margin=margin, verdict="not comparable", reason=reason)
+
+
+def _f1(baseline: Side, candidate: Side, margin: float, level: float, seed: int) -> MetricVerdict:
+    if reason := differs("f1", baseline, candidate):
+        return _missing("f1", margin, reason)
+    one, two = baseline.evaluation, candidate.evaluation
+    if one is None or two is None:
+        which = [side.label for side in (baseline, candidate) if side.evaluation is None]
+        return _missing("f1", margin, f"no score of {' and '.join(which)}")
+    points = f1_change(one, two, seed=seed, level=level).points
+    change = Change(value=points.value, low=points.low, high=points.high, level=level, n=len(one.sentences))
+    return MetricVerdict(
+        metric="f1",
+        baseline=one.strict.f1,
+        candidate=two.strict.f1,
+        change=change,
+        margin=margin,
+        verdict=judge(change, margin, F1),
+    )
+
+
+def _by_type(baseline: Side, candidate: Side, margin: float, seed: int) -> Iterator[MetricVerdict]:
+    one, two = baseline.evaluation, candidate.evaluation
+    assert one is not None
+    assert two is not None
+    kinds = [kind for kind, score in one.strict_by_type.items() if score.support >= LEAST_SUPPORT]
+    if len(kinds) < 2:
+        return
+    level = shared_level(len(kinds))
+    for kind in kinds:
+        points = f1_change(one, two, seed=seed, level=level, kind=kind).points
+        change = Change(value=points.value, low=points.low, high=points.high, level=level, n=len(one.sentences))
+        yield MetricVerdict(
+            metric=f"f1 {kind}",
+            baseline=one.strict_by_type[kind].f1,
+            candidate=two.strict_by_type[kind].f1 if kind in two.strict_by_type else 0.0,
+            change=change,
+            margin=margin,
+            verdict=judge(change, margin, F1),
+        )
+
+
+def _sentences(baseline: Side, candidate: Side) -> SentenceCounts:
+    assert baseline.evaluation is not None
+    assert candidate.evaluation is not None
+    change = f1_change(baseline.evaluation, candidate.evaluation, seed=1)
+    return SentenceCounts(gained=change.gained, lost=change.lost, p=mcnemar(change.gained, change.lost))
+
+
+def _size(baseline: Side, candidate: Side, margin: float) -> MetricVerdict:
+    if reason := differs("size", baseline, candidate):
+        return _missing("size", margin, reason)
+    one, two = baseline.size_bytes, candidate.size_bytes
+    if one is None or two is None:
+        return _missing("size", margin, "one of the two was not built")
+    ratio = two / one - 1
+    change = Change(value=ratio, low=ratio, high=ratio, level=1.0, n=1)
+    return MetricVerdict(
+        metric="size",
+        baseline=one,
+        candidate=two,
+        change=change,
+        margin=margin,
+        verdict=judge(change, margin, METRICS["size"]),
+    )
+
+
+def _measured(
+    metric: Metric, baseline: Side, candidate: Side, margin: float, level: float, *, paired: bool
+) -> MetricVerdict:
+    if not paired and (reason := differs(metric.kind, baseline, candidate)):
+        return _missing(metric.name, margin, reason)
+    one, two = metric.values(baseline.measurements), metric.values(candidate.measurements)
+    if not one or not two or (paired and len(one) != len(two)):
+        return _missing(metric.name, margin, "was not measured, or from too few samples")
+    if paired:
+        change = ratio_of_pairs(one, two, level)
+    else:
+        drift = DRIFT if metric.kind == "timing" else 0.0
+        change = ratio_of_groups(one, two, level, drift=drift)
+    verdict = judge(change, margin, metric)
+    reason = ""
+    if change.low is None:
+        reason = f"{change.n} {'pairs are' if paired else 'processes a side are'} too few for an interval"
+    return MetricVerdict(
+        metric=metric.name,
+        baseline=_mean(one),
+        candidate=_mean(two),
+        change=change,
+        margin=margin,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def change_of(verdict: MetricVerdict) -> str:
+    """A change with its interval: `+1.2 % (-0.3 to +2.7)`, in pp for F1."""
+    change = verdict.change
+    if change is None:
+        return "-"
+    points = METRICS[verdict.metric.partition(" ")[0]] is F1
+    scale, unit, digits = (1.0, "pp", 2) if points else (100.0, "%", 1)
+    text = f"{change.value * scale:+.{digits}f} {unit}"
+    if change.low is None or change.high is None or change.low == change.high:
+        return text
+    return f"{text} ({change.low * scale:+.{digits}f} to {change.high * scale:+.{digits}f})"
+
+
+def margin_of(verdict: MetricVerdict) -> str:
+    """The margin in the unit of its change."""
+    if verdict.margin is None:
+        return "-"
+    points = METRICS[verdict.metric.partition(" ")[0]] is F1
+    return f"{verdict.margin:g} pp" if points else f"{verdict.margin * 100:.1f} %"
