@@ -15,7 +15,7 @@ from ..reports import Policy, Question, read_policy
 from ..reports.gate import margins
 from ..reports.gate_output import comparison_section
 from . import options
-from .sides import compare_recorded
+from .judging import compare_recorded
 
 
 @click.group(short_help="Keep the results that a gate holds candidates against.")

@@ -22,6 +22,7 @@ from ..variants import VARIANTS, resolve_checkpoint, verify
 from ..variants.building import build, cache_directory
 from . import options
 from .progress import Steps
+from .sides import pair_settings
 
 
 def path_of(machine: str) -> Path:
@@ -78,8 +79,6 @@ def calibrate(
     slimner calibrate
     slimner calibrate my-artifact --workload texts.txt
     """
-    from .compare import pair_settings
-
     if artifact is None:
         with options.err_console().status("building onnx-int8 of news-zh"):
             artifact, _ = build(

@@ -7,15 +7,13 @@ from pathlib import Path
 import click
 
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION, UserError
-from ..core.records import Settings
-from ..core.verdicts import Comparison
 from ..reports import Policy, Question, read_policy
 from ..reports.gate import margins, settle
 from ..reports.gate_output import comparison_section
 from . import options
 from .calibrate import stored
-from .progress import Steps
-from .sides import Given, compare_in_pairs, compare_recorded, given, inputs_of, recorded_side
+from .judging import judge_sides
+from .sides import given, pair_settings
 
 
 @click.command(short_help="Better, worse, the same, or cannot tell: a candidate against its baseline.")
@@ -103,61 +101,3 @@ def compare(
     return (
         EXIT_REGRESSION if "regression" in outcomes else EXIT_INCONCLUSIVE if "inconclusive" in outcomes else EXIT_PASS
     )
-
-
-def pair_settings(*, threads: int, samples: int, warmup: int, seed: int, timeout: float) -> Settings:
-    """Settings of processes that are measured in pairs."""
-    return Settings(
-        variants=(),
-        baseline="",
-        threads=threads,
-        repetitions=3,
-        samples=samples,
-        warmup=warmup,
-        timeout_s=timeout,
-        seed=seed,
-    )
-
-
-def judge_sides(
-    baseline: Given,
-    candidate: Given,
-    question: Question,
-    *,
-    corpus: str,
-    workload: str,
-    settings: Settings,
-    budget_s: float,
-    to_the_end: bool,
-) -> list[Comparison]:
-    """Compare what two names stand for: artifacts in pairs, recorded results as recorded, or one with the other.
-
-    Pairs go on until every metric has a verdict if `to_the_end`, else until it is known whether one is worse. An
-    artifact against results is scored and measured as the results were.
-    """
-
-    def known(comparison: Comparison) -> bool:
-        noisy = [v for v in comparison.verdicts if v.metric not in ("f1", "size")]
-        if to_the_end:
-            return all(verdict.verdict != "inconclusive" for verdict in noisy)
-        return settle(noisy) != "inconclusive" or settle(comparison.verdicts) == "regression"
-
-    with Steps(options.err_console()) as progress:
-        if baseline.artifact and candidate.artifact:
-            options.require("seqeval")
-            inputs = inputs_of(corpus, workload, settings)
-            return [
-                compare_in_pairs(
-                    baseline, candidate, inputs, question, settled=known, budget_s=budget_s, progress=progress
-                )
-            ]
-        one, two = baseline.recorded, candidate.recorded
-        recorded = baseline.results or candidate.results
-        if not (one and two) and recorded:
-            options.require("seqeval")
-            inputs = inputs_of(corpus, workload, recorded.settings)
-            for found, side in ((one, baseline), (two, candidate)):
-                if side.artifact:
-                    measured = recorded_side(side.artifact, side.label, inputs, progress)
-                    found[measured.variant] = measured
-        return compare_recorded(one, two, question)

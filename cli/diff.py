@@ -9,8 +9,7 @@ from ..core.errors import UserError
 from ..eval import differences
 from ..eval.differences import Difference, Differences
 from . import options
-from .compare import pair_settings
-from .sides import evaluate, given, inputs_of
+from .sides import evaluate, given, inputs_of, pair_settings
 
 
 @click.command(short_help="Every entity gained, lost, retyped or moved between two variants.")

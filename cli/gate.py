@@ -16,10 +16,11 @@ from ..reports import Policy, Question, read_policy
 from ..reports.calibration import said
 from ..reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
 from ..reports.gate_output import background, check_line, github_annotations, junit, summary
+from ..variants import verify
 from . import options
 from .calibrate import stored
-from .compare import judge_sides, pair_settings
-from .sides import Given, given
+from .judging import judge_sides
+from .sides import Given, given, pair_settings
 
 STYLES = {
     "pass": "green",
@@ -134,8 +135,15 @@ def _failures(one: Given, two: Given) -> list[Check]:
     """What a results file lacks."""
     if one.results and two.results:
         return list(failures(one.recorded, two.recorded))
-    given_results = one if one.results else two
-    return list(failures(given_results.recorded, given_results.recorded)) if given_results.results else []
+    recorded = one.recorded or two.recorded
+    artifact = one.artifact or two.artifact
+    if not recorded or artifact is None:
+        return []
+    name = verify(artifact).variant
+    if name not in recorded:
+        message = f"the results have no {name}, they have {', '.join(recorded)}"
+        return [Check(variant=name, name="baseline", outcome="failed", message=message)]
+    return list(failures({name: recorded[name]}, {name: recorded[name]}))
 
 
 def _write(record: GateRecord, junit_file: Path | None, out: Path | None, *, github: bool) -> None:

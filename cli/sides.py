@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from ..bench import Workload, read_workload
-from ..bench.pairs import Pair, measure_pairs
 from ..bench.session import Step, measure_timed
 from ..core import child
 from ..core.errors import CheckpointError, UserError
-from ..core.journal import Journal
-from ..core.machine import boot_id, describe, thread_environment
-from ..core.paired import LOOKS
+from ..core.machine import describe, thread_environment
 from ..core.records import EvaluationRecord, Results, Settings
 from ..core.store import read_results
-from ..core.verdicts import Comparison, Side, sides
+from ..core.verdicts import Side, sides
 from ..eval import Corpus, read_corpus
-from ..reports import Question, compare_sides
 from ..variants import VARIANTS, resolve_checkpoint, verify
 from ..variants.artifacts import MANIFEST
 from ..variants.building import build, cache_directory
@@ -124,82 +119,6 @@ def recorded_side(artifact: Path, label: str, inputs: Inputs, progress: Steps) -
     return msgspec.structs.replace(side, measurements=tuple(measured))
 
 
-def compare_in_pairs(
-    baseline: Given,
-    candidate: Given,
-    inputs: Inputs,
-    question: Question,
-    *,
-    settled: Callable[[Comparison], bool],
-    budget_s: float,
-    progress: Steps,
-) -> Comparison:
-    """Score two artifacts, measure them in pairs until `settled` or the budget is spent, and judge."""
-    begun = time.monotonic()
-    assert baseline.artifact is not None
-    assert candidate.artifact is not None
-    artifacts = baseline.artifact, candidate.artifact
-    scored: list[EvaluationRecord | None] = [None, None]
-    if "f1" in question.margins:
-        progress.phase("evaluate", 2)
-        for i, artifact in enumerate(artifacts):
-            scored[i] = evaluate(artifact, inputs)
-            progress.done("evaluate", str(artifact))
-    one = unmeasured(artifacts[0], baseline.label, inputs, scored[0])
-    two = unmeasured(artifacts[1], candidate.label, inputs, scored[1])
-
-    def judged(pairs: list[Pair], looks: tuple[int, ...]) -> Comparison:
-        return compare_sides(
-            msgspec.structs.replace(one, measurements=tuple(pair.baseline for pair in pairs)),
-            msgspec.structs.replace(two, measurements=tuple(pair.candidate for pair in pairs)),
-            question,
-            looks=looks,
-        )
-
-    progress.phase("measure", LOOKS[-1])
-    journal = Journal(cache_directory() / "unfinished-pairs", _identity(artifacts, inputs, question))
-    looked: list[int] = []
-
-    def look(pairs: list[Pair]) -> bool:
-        looked.append(len(pairs))
-        return settled(judged(pairs, tuple(looked)))
-
-    run = measure_pairs(
-        artifacts[0],
-        artifacts[1],
-        inputs.workload_name,
-        inputs.settings,
-        settled=lambda pairs: look(list(pairs)),
-        budget_s=budget_s,
-        concurrent=any(name.startswith("qps") for name in question.margins),
-        journal=journal,
-        on_pair=lambda pair, rejected: (
-            progress.failed("measure", f"pair {pair.number} was disturbed, it is measured again", counts=False)
-            if pair.disturbed
-            else progress.done("measure", f"pair {pair.number}")
-        ),
-    )
-    journal.finish()
-    comparison = judged(list(run.pairs), run.looks or (0,))
-    return msgspec.structs.replace(
-        comparison, rejected_pairs=run.rejected, seconds=round(time.monotonic() - begun, 1), ended=run.ended
-    )
-
-
-def _identity(artifacts: tuple[Path, Path], inputs: Inputs, question: Question) -> object:
-    names = [(str(path.resolve()), verify(path).seal) for path in artifacts]
-    return (names, inputs.workload.sha256, inputs.settings, sorted(question.margins), describe(), boot_id())
-
-
-def compare_recorded(
-    baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Question
-) -> list[Comparison]:
-    """Judge each variant of the baseline that the candidate has, too, from recorded figures."""
-    shared = [name for name in baseline if name in candidate]
-    asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
-    return [compare_sides(baseline[name], candidate[name], asked) for name in shared]
-
-
 def inputs_of(corpus: str, workload: str, settings: Settings) -> Inputs:
     """Read what artifacts are scored and measured on."""
     return Inputs(
@@ -208,4 +127,18 @@ def inputs_of(corpus: str, workload: str, settings: Settings) -> Inputs:
         workload=read_workload(workload),
         workload_name=workload,
         settings=settings,
+    )
+
+
+def pair_settings(*, threads: int, samples: int, warmup: int, seed: int, timeout: float) -> Settings:
+    """Settings of processes that are measured in pairs."""
+    return Settings(
+        variants=(),
+        baseline="",
+        threads=threads,
+        repetitions=3,
+        samples=samples,
+        warmup=warmup,
+        timeout_s=timeout,
+        seed=seed,
     )

@@ -91,8 +91,8 @@ class SentenceCounts(Record, frozen=True, kw_only=True):
 class Comparison(Record, frozen=True, kw_only=True):
     """A candidate against its baseline.
 
-    `pairs` is the number of pairs of processes if they were measured for this (0: recorded figures were compared),
-    `looks` after how many of them it was judged. Intervals hold together with 95 %; `correction` says how.
+    If both were measured for this, `pairs` is the number of pairs of processes, `looks` after how many of them it was
+    judged, and `ended` why there are no more. Intervals hold together with 95 %; `correction` says how.
     """
 
     baseline: Side

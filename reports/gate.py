@@ -91,7 +91,8 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
         return Check(variant=variant, name=name, outcome=outcome, message=f"not comparable: {verdict.reason}")
     outcome = settle([verdict])
     words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
-    message = f"{change_of(verdict)}, {words[outcome]} the margin of {margin_of(verdict)}"
+    known = change_of(verdict) if verdict.change else "not known"
+    message = f"{known}, {words[outcome]} the margin of {margin_of(verdict)}"
     return Check(
         variant=variant,
         name=name,

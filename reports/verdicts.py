@@ -108,13 +108,19 @@ def _scored_alike(one: Side, other: Side) -> bool:
     return bool(one.evaluation and other.evaluation) and differs("f1", one, other) is None
 
 
-def _missing(metric: str, margin: float, reason: str) -> MetricVerdict:
+def _other(metric: str, margin: float, reason: str) -> MetricVerdict:
+    """Figures that must not be compared."""
     return MetricVerdict(metric=metric, margin=margin, verdict="not comparable", reason=reason)
+
+
+def _missing(metric: str, margin: float, reason: str) -> MetricVerdict:
+    """Figures that could be compared and are not there: an open question, never a pass."""
+    return MetricVerdict(metric=metric, margin=margin, verdict="inconclusive", reason=reason)
 
 
 def _f1(baseline: Side, candidate: Side, margin: float, level: float, seed: int) -> MetricVerdict:
     if reason := differs("f1", baseline, candidate):
-        return _missing("f1", margin, reason)
+        return _other("f1", margin, reason)
     one, two = baseline.evaluation, candidate.evaluation
     if one is None or two is None:
         which = [side.label for side in (baseline, candidate) if side.evaluation is None]
@@ -161,7 +167,7 @@ def _sentences(baseline: Side, candidate: Side) -> SentenceCounts:
 
 def _size(baseline: Side, candidate: Side, margin: float) -> MetricVerdict:
     if reason := differs("size", baseline, candidate):
-        return _missing("size", margin, reason)
+        return _other("size", margin, reason)
     one, two = baseline.size_bytes, candidate.size_bytes
     if one is None or two is None:
         return _missing("size", margin, "one of the two was not built")
@@ -181,7 +187,7 @@ def _measured(
     metric: Metric, baseline: Side, candidate: Side, margin: float, level: float, *, paired: bool
 ) -> MetricVerdict:
     if not paired and (reason := differs(metric.kind, baseline, candidate)):
-        return _missing(metric.name, margin, reason)
+        return _other(metric.name, margin, reason)
     one, two = metric.values(baseline.measurements), metric.values(candidate.measurements)
     if not one or not two or (paired and len(one) != len(two)):
         return _missing(metric.name, margin, "was not measured, or from too few samples")

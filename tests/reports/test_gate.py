@@ -1,0 +1,177 @@
+"""What a gate makes of comparisons, and how it says so."""
+
+from __future__ import annotations
+
+import random
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slimner.core.gate_records import Check, GateRecord, Outcome
+from slimner.core.metrics import METRICS
+from slimner.core.records import Failure, Results
+from slimner.core.verdicts import sides
+from slimner.reports import Policy, Question, compare_sides
+from slimner.reports.calibration import calibrate, outcomes, resample
+from slimner.reports.gate import BUILT_IN, EXIT_CODES, checks, failures, margins, outcome_of
+from slimner.reports.gate_output import github_annotations, junit, summary
+from slimner.reports.policy import GATED
+
+from ..made import make
+
+BASE = make({"fp32": (380, 100, 8)})
+
+
+def judged(candidate: Results, policy: Policy, base: Results = BASE) -> list[Check]:
+    asked, _ = margins(policy, None)
+    one, two = sides(base, "a")["fp32"], sides(candidate, "b")["fp32"]
+    return list(checks(compare_sides(one, two, Question(margins=asked)), policy))
+
+
+def found(candidate: Results, policy: Policy) -> dict[str, str]:
+    return {check.name: check.outcome for check in judged(candidate, policy)}
+
+
+def test_results_like_the_baseline_pass_what_is_sure_and_leave_noisy_timings_open() -> None:
+    outcomes_by_name = found(BASE, Policy())
+    assert outcomes_by_name["f1"] == outcomes_by_name["size"] == outcomes_by_name["pss"] == "pass"
+    assert outcomes_by_name["p50"] == "inconclusive"  # two processes a side say little
+
+
+def test_a_gate_judges_the_metrics_whose_margins_the_policy_names() -> None:
+    assert set(found(BASE, Policy(margins={"pss": 0.05}))) == {"f1", "pss"}
+    assert set(found(BASE, Policy(f1_max_drop_pp=None, margins={"size": None}))) == {"size"}
+
+
+@pytest.mark.parametrize(
+    ("figures", "metric"), [((330, 100, 8.0), "f1"), ((380, 120, 8.0), "pss"), ((380, 120, 8.0), "size")]
+)
+def test_each_metric_can_fail_a_gate(figures: tuple[int, int, float], metric: str) -> None:
+    policy = Policy(margins={"pss": None, "size": None})
+    assert found(make({"fp32": figures}), policy)[metric] == "regression"
+
+
+@pytest.mark.parametrize(
+    ("limits", "outcome"),
+    [({"pss_max": 101e6}, "pass"), ({"pss_max": 99e6}, "regression"), ({"p50_max": 8.7}, "inconclusive")],
+)
+def test_a_candidate_has_to_keep_the_policys_constraints(limits: dict[str, float], outcome: str) -> None:
+    assert found(BASE, Policy(margins={"pss": 0.05}, limits=limits))[next(iter(limits))] == outcome
+
+
+def test_timings_of_another_machine_are_not_judged_unless_the_policy_names_them() -> None:
+    other = msgspec.structs.replace(BASE, machine=msgspec.structs.replace(BASE.machine, cpu="another"))
+    assert found(other, Policy())["p50"] == "not judged"
+    assert outcome_of(judged(other, Policy())) == "pass"
+    assert found(other, Policy(margins={"p50": 0.05}))["p50"] == "inconclusive"
+
+
+@given(st.lists(st.sampled_from(["pass", "regression", "inconclusive", "failed", "not judged"]), max_size=6))
+def test_a_failure_comes_before_a_regression_and_nothing_judged_is_no_pass(kinds: list[Outcome]) -> None:
+    outcome = outcome_of([Check(variant="v", name="n", outcome=kind, message="") for kind in kinds])
+    if "failed" in kinds:
+        assert outcome == "failed"
+    elif "regression" in kinds:
+        assert outcome == "regression"
+    else:
+        assert (outcome == "pass") == ("pass" in kinds and "inconclusive" not in kinds)
+    assert EXIT_CODES[outcome] == {"pass": 0, "regression": 1, "inconclusive": 3, "failed": 4}[outcome]
+
+
+def test_a_missing_variant_a_failure_and_an_empty_result_are_failures() -> None:
+    failure = Failure(variant="fp32", step="measure", kind="timed-out", reason="still running")
+    failed = make({}, failures=(failure,), broken=("fp32",))
+    empty = msgspec.structs.replace(BASE, evaluations=(), measurements=())
+    base = sides(BASE, "a")
+    for candidate, said in (
+        (make({"lean": (1, 1, 1)}), "no such variant"),
+        (failed, "still running"),
+        (empty, "no results"),
+    ):
+        problems = list(failures(base, sides(candidate, "b")))
+        assert outcome_of(problems) == "failed"
+        assert said in problems[0].message
+    assert not list(failures(base, base))
+
+
+def record(*messages: tuple[Outcome, str]) -> GateRecord:
+    listed = [Check(variant="v", name=f"check {i}", outcome=o, message=m) for i, (o, m) in enumerate(messages)]
+    outcome = outcome_of(listed)
+    return GateRecord(
+        outcome=outcome,
+        exit_code=EXIT_CODES[outcome],
+        baseline="a",
+        candidate="b",
+        policy="p",
+        margins="m",
+        checks=tuple(listed),
+    )
+
+
+def test_junit_counts_regressions_as_failures_and_what_is_not_known_as_errors() -> None:
+    text = junit(record(("pass", "a"), ("regression", "b < c & d"), ("inconclusive", "e"), ("not judged", "f")))
+    suite = ElementTree.fromstring(text).find("testsuite")
+    assert suite is not None
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4",
+        "failures": "1",
+        "errors": "1",
+        "skipped": "1",
+    }
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "b < c & d"
+
+
+@given(st.text())
+def test_junit_is_xml_whatever_a_message_holds(message: str) -> None:
+    ElementTree.fromstring(junit(record(("regression", message), ("pass", message), ("not judged", message))))
+
+
+@given(st.text())
+def test_an_annotation_is_one_line(message: str) -> None:
+    lines = list(github_annotations(record(("regression", message), ("pass", message))))
+    assert len(lines) == 1
+    assert "\n" not in lines[0]
+    assert "\r" not in lines[0]
+    assert lines[0].startswith("::error title=slimner gate%3A v check 0 regression::")
+
+
+def test_a_summary_has_every_check_and_what_it_rests_on() -> None:
+    text = summary(record(("regression", "p50 +20 %"), ("not judged", "not comparable: cpu")))
+    assert text.startswith("## slimner gate: regression")
+    assert "p50 +20 %" in text
+    assert "- policy: p" in text
+
+
+def pool(deviation: float, pairs: int = 40) -> dict[str, list[float]]:
+    draw = random.Random(5)
+    return {name: [draw.gauss(0, deviation) for _ in range(pairs)] for name in ("pss", "p50")}
+
+
+def test_calibrated_gates_rarely_err_and_catch_what_they_say_they_catch() -> None:
+    ratios = pool(0.04)
+    gates = resample(ratios, tests=3, runs=300)
+    metrics = {metric.metric: metric for metric in calibrate(gates, ratios)}
+    margin = {name: metric.margin for name, metric in metrics.items()}
+    nothing = outcomes(gates, margin)
+    assert nothing["regression"] <= 3
+    slower = outcomes(gates, margin, {"p50": metrics["p50"].caught})
+    assert slower["regression"] >= 0.9 * 300
+    assert metrics["p50"].caught > metrics["p50"].margin >= metrics["p50"].detectable > 0
+
+
+def test_a_quieter_machine_sees_smaller_changes_down_to_those_that_do_not_matter() -> None:
+    loud, quiet = (
+        next(m for m in calibrate(resample(ratios, tests=3, runs=100), ratios) if m.metric == "p50")
+        for ratios in (pool(0.05), pool(0.001))
+    )
+    assert quiet.detectable < 0.2 * loud.detectable
+    assert quiet.margin == METRICS["p50"].floor
+
+
+def test_built_in_margins_are_there_for_every_metric_that_can_have_one() -> None:
+    assert set(BUILT_IN) == set(METRICS) - {"f1"}
+    assert set(GATED) <= set(METRICS)
