@@ -123,7 +123,7 @@ def harm(change: Change, metric: Metric) -> Change:
 
 
 def judge(change: Change, margin: float, metric: Metric) -> Verdict:
-    """What an interval says at a margin: beyond it (worse, better), within it on both sides (same), or not enough."""
+    """What an interval says at a margin: all beyond it (worse, better), all inside it (same), or not enough."""
     worse = harm(change, metric)
     if worse.low is None or worse.high is None:
         return "inconclusive"

@@ -72,11 +72,18 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
     """Everything that a gate holds against a candidate or in its favour.
 
     F1 of a single type only fails a gate, when it is shown to have dropped: few types have the support to show
-    that it has not. A metric whose margin the policy names has to be judged.
+    that it has not. A metric whose margin the policy names has to be judged; recorded timings need not be, as few
+    processes at another time can show a large change only.
     """
     variant = comparison.candidate.variant
     for verdict in comparison.verdicts:
-        yield _check(variant, verdict, required=verdict.metric in policy.margins)
+        required = verdict.metric in policy.margins
+        open_question = settle([verdict]) == "inconclusive"
+        if open_question and not required and not comparison.looks and _metric(verdict).kind == "timing":
+            message = f"{change_of(verdict)}: recorded timings cannot tell; give two artifacts, to be measured in pairs"
+            yield Check(variant=variant, name=verdict.metric, outcome="not judged", message=message)
+        else:
+            yield _check(variant, verdict, required=required)
     for verdict in comparison.types:
         if verdict.verdict == "worse":
             yield _check(variant, verdict, required=False)

@@ -28,8 +28,8 @@ class Question(Record, frozen=True, kw_only=True):
 
     @property
     def tests(self) -> int:
-        """How many figures with noise are judged."""
-        return self.variants * sum(METRICS[name].kind != "size" for name in self.margins)
+        """How many figures of time and memory are judged."""
+        return self.variants * sum(METRICS[name].kind in ("timing", "memory") for name in self.margins)
 
 
 def differs(kind: Kind, one: Side, other: Side) -> str | None:
@@ -73,7 +73,7 @@ def compare_sides(
     for name, margin in question.margins.items():
         metric = METRICS[name]
         if metric is F1:
-            verdicts.append(_f1(baseline, candidate, margin, shared_level(question.tests), question.seed))
+            verdicts.append(_f1(baseline, candidate, margin, shared_level(question.variants), question.seed))
         elif metric.kind == "size":
             verdicts.append(_size(baseline, candidate, margin))
         else:
@@ -99,9 +99,10 @@ def compare_sides(
 
 def correction(question: Question, looks: int, types: int) -> str:
     """How the chance of an error is shared, in words."""
-    words = f"intervals hold together with 95 %: the 5 % are shared among {question.tests} figures"
+    words = f"intervals of time and memory hold together with 95 %: the 5 % are shared by {question.tests} figures"
     words += f" and {looks} looks (Bonferroni)" if looks > 1 else " (Bonferroni)"
-    return words + (f"; those of {types} types hold together by themselves" if types else "")
+    words += "; F1 has 95 % of its own" if question.variants == 1 else f"; so does F1 of {question.variants} variants"
+    return words + (f", and so do its {types} types together" if types else "")
 
 
 def _scored_alike(one: Side, other: Side) -> bool:

@@ -37,7 +37,12 @@ def found(candidate: Results, policy: Policy) -> dict[str, str]:
 def test_results_like_the_baseline_pass_what_is_sure_and_leave_noisy_timings_open() -> None:
     outcomes_by_name = found(BASE, Policy())
     assert outcomes_by_name["f1"] == outcomes_by_name["size"] == outcomes_by_name["pss"] == "pass"
-    assert outcomes_by_name["p50"] == "inconclusive"  # two processes a side say little
+    assert outcomes_by_name["p50"] == "not judged"  # two processes a side say little
+    assert found(BASE, Policy(margins={"p50": 0.01}))["p50"] == "inconclusive"
+
+
+def test_recorded_timings_that_are_much_worse_fail_a_gate() -> None:
+    assert found(make({"fp32": (380, 100, 24.0)}), Policy())["p50"] == "regression"
 
 
 def test_a_gate_judges_the_metrics_whose_margins_the_policy_names() -> None:

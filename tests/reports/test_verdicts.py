@@ -42,6 +42,7 @@ def test_an_interval_beyond_the_margin_is_a_verdict_and_one_across_it_is_none() 
     assert verdict(0.06, 0.10) == "worse"
     assert verdict(-0.10, -0.06) == "better"
     assert verdict(-0.04, 0.05) == "same"
+    assert verdict(0.01, 0.04) == "same"  # real, and of no consequence
     assert verdict(0.04, 0.06) == "inconclusive"
     assert verdict(0.06, 0.10, "qps") == "better"
     assert verdict(-1.2, -0.6, "f1", 0.5) == "worse"
