@@ -81,6 +81,12 @@ def overhead(session: nox.Session) -> None:
 
 
 @nox.session
+def gate_error(session: nox.Session) -> None:
+    """How often a gate is wrong: false alarms, and planted changes that it misses; an hour and a half."""
+    _study(session, "gate", "all")
+
+
+@nox.session
 def original(session: nox.Session) -> None:
     """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/original.md")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 from slimner.cli.main import COMMANDS, cli
 from slimner.core import errors
+from slimner.core.metrics import METRICS
 from slimner.variants import VARIANTS
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +47,11 @@ def test_docs_name_every_command_and_each_of_its_options(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert command.help
-    for parameter in command.params:
+    subcommands = command.commands.values() if isinstance(command, click.Group) else ()
+    for sub in subcommands:
+        assert f"slimner {name} {sub.name}" in DOCS
+        assert sub.help
+    for parameter in (*command.params, *(parameter for sub in subcommands for parameter in sub.params)):
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
             for option in parameter.opts:
@@ -55,7 +61,7 @@ def test_docs_name_every_command_and_each_of_its_options(name: str) -> None:
 def test_docs_name_every_variant_and_exit_code() -> None:
     for name in VARIANTS.names():
         assert f"`{name}`" in DOCS
-    for constant in ("EXIT_PASS", "EXIT_REGRESSION", "EXIT_USER", "EXIT_FAILED"):
+    for constant in ("EXIT_PASS", "EXIT_REGRESSION", "EXIT_USER", "EXIT_INCONCLUSIVE", "EXIT_FAILED"):
         assert re.search(rf"^\| {getattr(errors, constant)} \|", DOCS, re.MULTILINE), constant
 
 
@@ -68,6 +74,7 @@ def test_docs_name_every_column_of_the_table_and_every_file_of_a_report() -> Non
         "results.json",
         "decision.json",
         "dependencies.json",
+        "differences.json",
         "table.csv",
         "report.md",
         "tradeoff.png",
@@ -75,6 +82,14 @@ def test_docs_name_every_column_of_the_table_and_every_file_of_a_report() -> Non
         "latency.png",
     ):
         assert name in DOCS
+
+
+def test_docs_name_every_key_of_a_policy_and_every_verdict() -> None:
+    from slimner.core.verdicts import Verdict
+    from slimner.reports.policy import F1_DROP, LIMITS, OBJECTIVES
+
+    for name in (F1_DROP, *LIMITS, *OBJECTIVES, *METRICS, *get_args(Verdict)):
+        assert f"`{name}`" in DOCS or f"{name} = " in DOCS, name
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -1,0 +1,294 @@
+"""How often a gate is wrong here: on pairs that changed nothing, and on pairs with a planted change.
+
+    python studies/gate.py measure  --out gate-study     pairs of an artifact with a copy of itself and with planted
+    ones python studies/gate.py simulate --out gate-study     gates resampled from those pairs, and pytest-benchmark's
+    rule python studies/gate.py real     --out gate-study     whole `slimner gate` commands, one after the other python
+    studies/gate.py report   --out gate-study     the tables of docs/gate-error.md
+
+Every part goes on where it stopped. `real` is the long one: some minutes for every ten gates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from common import artifact_of, where_and_when
+from pytest_benchmark.utils import parse_compare_fail
+from slimner.bench import read_workload
+from slimner.bench.pairs import Pair, PairedRun, measure_pairs
+from slimner.cli.calibrate import path_of
+from slimner.cli.sides import evaluate, inputs_of, pair_settings
+from slimner.core.journal import Journal
+from slimner.core.machine import boot_id
+from slimner.core.metrics import METRICS
+from slimner.core.paired import Change, proportion
+from slimner.core.records import EvaluationRecord
+from slimner.core.statistics import clean_ms
+from slimner.core.store import read_json, write_json
+from slimner.core.verdicts import judge
+from slimner.eval import f1_change
+from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
+from slimner.reports.tables import markdown
+from slimner.variants import VARIANTS, resolve_checkpoint
+from slimner.variants.building import build, cache_directory
+
+PAIRS = {"nothing": 60, "slow": 40, "leak": 20}
+VARIANT_OF = {"slow": "planted-slow", "leak": "planted-leak", "f1": "planted-f1"}
+RUNS = 1000
+POINTS = 1.0
+RULE = "mean:5%"
+OUTCOMES = ("pass", "regression", "inconclusive", "failed")
+
+
+class Pool(msgspec.Struct):
+    """The pairs of one kind."""
+
+    rejected: int
+    pairs: list[Pair]
+
+
+def plugin(out: Path) -> Path:
+    """A directory with the planted variants as an importable distribution."""
+    directory = (out / "plugin").resolve()
+    facts = directory / "slimner_planted-0.dist-info"
+    facts.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).parent / "planted.py", directory / "slimner_planted.py")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: slimner-planted\nVersion: 0\n")
+    lines = (
+        f"planted-{kind} = slimner_planted:{name}"
+        for kind, name in (("slow", "SLOW"), ("leak", "LEAKING"), ("f1", "FORGETFUL"))
+    )
+    (facts / "entry_points.txt").write_text("[slimner.variants]\n" + "\n".join(lines) + "\n")
+    return directory
+
+
+def sides(out: Path) -> dict[str, Path]:
+    """The artifact, a copy of it, and the planted ones."""
+    base = artifact_of("news-zh", "onnx-int8").resolve()
+    copy = (out / "copy" / base.name).resolve()
+    if not copy.exists():
+        shutil.copytree(base, copy)
+    checkpoint = resolve_checkpoint("news-zh")
+    built = {
+        kind: build(checkpoint, VARIANTS.get(name), cache=cache_directory(), timeout_s=600)[0].resolve()
+        for kind, name in VARIANT_OF.items()
+    }
+    return {"base": base, "nothing": copy, **built}
+
+
+def measure(out: Path, seed: int) -> None:
+    """Measure the pools, and keep the A/A pairs as this machine's calibration."""
+    where = sides(out)
+    settings = pair_settings(threads=1, samples=100, warmup=20, seed=seed, timeout=600)
+    for kind, count in PAIRS.items():
+        path = out / f"{kind}.json"
+        if path.exists():
+            continue
+        journal = Journal(out / f"unfinished-{kind}", (kind, count, boot_id()))
+        begun = time.monotonic()
+        run: PairedRun = measure_pairs(
+            where["base"],
+            where[kind],
+            "news-zh",
+            settings,
+            settled=lambda pairs: False,
+            looks=(count,),
+            budget_s=float("inf"),
+            journal=journal,
+            on_pair=lambda pair, rejected, kind=kind: say(f"{kind}: pair {pair.number}, {rejected} disturbed"),
+        )
+        write_json(path, Pool(run.rejected, list(run.pairs)), indent=0)
+        journal.finish()
+        say(f"{kind}: {len(run.pairs)} pairs in {time.monotonic() - begun:.0f} s ({run.ended})")
+        if kind == "nothing":
+            calibration = summarize(
+                run.baseline[:40],
+                run.candidate[:40],
+                date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+                rejected=run.rejected,
+                workload=read_workload("news-zh").facts,
+                settings=settings,
+            )
+            write_json(out / "calibration.json", calibration)
+            write_json(path_of(calibration.fingerprint), calibration)
+            say(said(calibration))
+    inputs = inputs_of("news-zh", "news-zh", settings)
+    for name, lost in (("base", "0"), ("f1", "1")):
+        if not (out / f"evaluation-{name}.json").exists():
+            os.environ["PLANTED_LOST"] = lost
+            write_json(out / f"evaluation-{name}.json", evaluate(where[name], inputs), indent=0)
+
+
+def pools(out: Path) -> dict[str, Pool]:
+    """What was measured."""
+    return {kind: read_json(out / f"{kind}.json", Pool) for kind in PAIRS}
+
+
+def simulate(out: Path, seed: int) -> None:
+    """Resample gates from the pools, judge the same data by pytest-benchmark's rule, and plant F1."""
+    from slimner.core.gate_records import Calibration
+
+    margins = read_json(out / "calibration.json", Calibration).margins
+    found: dict[str, dict[str, int]] = {}
+    rule = parse_compare_fail(RULE)
+    draw = np.random.default_rng(seed)
+    for kind, pool in pools(out).items():
+        baseline, candidate = [pair.baseline for pair in pool.pairs], [pair.candidate for pair in pool.pairs]
+        ratios = log_ratios(baseline, candidate)
+        gates = resample(ratios, tests=len(ratios), runs=RUNS, seed=seed)
+        found[kind] = dict(outcomes(gates, margins))
+        alarms = 0
+        for _ in range(RUNS):
+            one, two = (group[draw.integers(len(group))] for group in (baseline, candidate))
+            means = ({"mean": float(np.mean(clean_ms(record)))} for record in (two, one))
+            alarms += rule.fails(*means) is not None
+        found[f"{kind}, {RULE}"] = {"regression": alarms, "pass": RUNS - alarms}
+        shifts = {name: float(np.expm1(np.mean(values))) for name, values in ratios.items()}
+        say(f"{kind}: mean change " + ", ".join(f"{name} {shift * 100:+.2f} %" for name, shift in shifts.items()))
+    found["f1"] = dict(Counter(planted_f1(out, RUNS, seed)))
+    write_json(out / "simulated.json", found)
+
+
+def planted_f1(out: Path, runs: int, seed: int) -> Iterator[str]:
+    """Gates on F1 alone, in which the planted loss of one point falls on other sentences each time."""
+    base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", "f1"))
+    draw = np.random.default_rng(seed)
+    touched = [i for i, (a, b) in enumerate(zip(base.sentences, lossy.sentences, strict=True)) if a != b]
+    for run in range(runs):
+        sentences = list(base.sentences)
+        for i in draw.permutation(touched):
+            sentences[i] = lossy.sentences[i]
+            if f1(sentences) <= f1(base.sentences) - POINTS / 100:
+                break
+        planted = msgspec.structs.replace(base, sentences=tuple(sentences))
+        points = f1_change(base, planted, seed=run).points
+        change = Change(value=points.value, low=points.low, high=points.high, level=0.95, n=len(sentences))
+        verdict = judge(change, 0.5, METRICS["f1"])
+        yield {"worse": "regression", "same": "pass", "better": "pass"}.get(verdict, "inconclusive")
+
+
+def f1(sentences: Sequence[Sequence[object]]) -> float:
+    """Micro F1 of counts by sentence."""
+    right = sum(c.right for s in sentences for c in s)  # type: ignore[attr-defined]
+    total = sum(c.predicted + c.gold for s in sentences for c in s)  # type: ignore[attr-defined]
+    return 2 * right / total
+
+
+def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
+    """Whole gate commands; each is written down when it has ended."""
+    where = sides(out)
+    log = out / "real.jsonl"
+    done = Counter(json.loads(line)["kind"] for line in log.read_text().splitlines()) if log.exists() else Counter()
+    lost = os.environ.get("PLANTED_LOST") or share_for_a_point(out)
+    for kind, count in counts.items():
+        for number in range(done[kind], count):
+            environment = {**os.environ, "PLANTED_LOST": lost, "PLANTED_SEED": str(number)}
+            command = [
+                *(sys.executable, "-c", "from slimner.cli.main import main; main()", "gate"),
+                *("--baseline", where["base"], "--candidate", where[kind], "--seed", str(seed + number), "--json"),
+            ]
+            begun = time.monotonic()
+            ended = subprocess.run(
+                list(map(str, command)), env=environment, capture_output=True, text=True, check=False
+            )
+            record = json.loads(ended.stdout) if ended.stdout else {}
+            checks = {check["name"]: check["message"] for check in record.get("checks", [])}
+            line = {
+                "kind": kind,
+                "code": ended.returncode,
+                "pairs": [c["pairs"] for c in record.get("comparisons", [])],
+                "rejected": [c["rejected_pairs"] for c in record.get("comparisons", [])],
+                "ended": [c["ended"] for c in record.get("comparisons", [])],
+                "seconds": round(time.monotonic() - begun, 1),
+                "checks": checks,
+                "error": ended.stderr[-300:] if ended.returncode in (2, 4) else "",
+            }
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            say(f"{kind} {number + 1} of {count}: exit code {ended.returncode}, {line['seconds']} s, {line['pairs']}")
+
+
+def share_for_a_point(out: Path) -> str:
+    """The share of texts that has to lose an entity for F1 to drop by a point, on average."""
+    base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", "f1"))
+    whole = f1(base.sentences) - f1(lossy.sentences)
+    return f"{POINTS / 100 / whole:.4f}"
+
+
+def report(out: Path) -> None:
+    """Print what was found as Markdown."""
+    from slimner.core.gate_records import Calibration
+
+    calibration = read_json(out / "calibration.json", Calibration)
+    print(said(calibration), "\n")
+    simulated = read_json(out / "simulated.json", dict[str, dict[str, int]])
+    print(markdown(("resampled gates", *OUTCOMES[:3], "regression, 95 %"), [row(n, c) for n, c in simulated.items()]))
+    lines = [json.loads(line) for line in (out / "real.jsonl").read_text().splitlines()]
+    by_kind: dict[str, Counter[str]] = {}
+    for line in lines:
+        by_kind.setdefault(line["kind"], Counter())[
+            {0: "pass", 1: "regression", 3: "inconclusive"}.get(line["code"], "failed")
+        ] += 1
+    print()
+    print(markdown(("whole commands", *OUTCOMES[:3], "regression, 95 %"), [row(n, c) for n, c in by_kind.items()]))
+    for kind in by_kind:
+        mine = [line for line in lines if line["kind"] == kind]
+        seconds = sorted(line["seconds"] for line in mine)
+        pairs = sorted(p for line in mine for p in line["pairs"])
+        print(f"\n{kind}: {seconds[len(seconds) // 2]:.0f} s ({seconds[0]:.0f} to {seconds[-1]:.0f}), pairs {pairs}")
+    print(f"\n{where_and_when()}")
+
+
+def row(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """A line of a table of outcomes."""
+    total = sum(counts.values())
+    low, high = proportion(counts.get("regression", 0), total)
+    shares = (f"{counts.get(o, 0)} of {total}" for o in OUTCOMES[:3])
+    return (name, *shares, f"{low * 100:.1f} to {high * 100:.1f} %")
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def main() -> None:
+    """Run a part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("measure", "simulate", "real", "report", "all"))
+    parser.add_argument("--out", type=Path, default=Path("gate-study"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nothing", type=int, default=20, help="A/A gates of `real`")
+    parser.add_argument("--slow", type=int, default=20)
+    parser.add_argument("--leak", type=int, default=20)
+    parser.add_argument("--f1", type=int, default=20)
+    given = parser.parse_args()
+    directory = str(plugin(given.out))
+    if directory not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # entry points are found at start
+    os.environ["SLIMNER_CACHE"] = str((given.out / "cache").resolve())
+    counts = {"nothing": given.nothing, "slow": given.slow, "leak": given.leak, "f1": given.f1}
+    for part in ("measure", "simulate", "real", "report") if given.part == "all" else (given.part,):
+        if part == "real":
+            real(given.out, counts, given.seed)
+        elif part == "report":
+            report(given.out)
+        else:
+            {"measure": measure, "simulate": simulate}[part](given.out, given.seed)
+
+
+if __name__ == "__main__":
+    main()
