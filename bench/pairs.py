@@ -127,5 +127,5 @@ def _measure(
     found: dict[bool, MeasurementRecord] = {}
     for is_baseline in (first, not first):
         step = Step(artifact=baseline if is_baseline else candidate, repetition=number)
-        found[is_baseline] = measure_timed(step, workload, settings, concurrent=concurrent, by_length=False)
+        found[is_baseline] = measure_timed(step, workload, settings, concurrent=concurrent, brief=True)
     return Pair(number=number, baseline_first=first, baseline=found[True], candidate=found[False])

@@ -45,12 +45,14 @@ def measure_in_child(
     seed: int,
     concurrent_s: float = 0.0,
     by_length: bool = True,
+    repeats: int = MOST_REPEATS,
     gate: str | None = None,
     hold: tuple[str, str] | None = None,
 ) -> MeasurementRecord:
     """The child's job: one measured process.
 
-    Without `by_length` no extra samples are taken where a length has too few. With a `gate` (a FIFO) it starts when the
+    Without `by_length` no extra samples are taken where a length has too few. Disturbed blocks are measured again
+    `repeats` times at most. With a `gate` (a FIFO) it starts when the
     sampler says so; with `hold` (two FIFOs) it says on the first that it is done and waits at the second, so that its
     memory can be read from outside.
     """
@@ -93,7 +95,9 @@ def measure_in_child(
 
     warm = warm_up(answer, _spread_by_length(texts, warmup))
     chosen = [order[i % len(order)] for i in range(samples)]
-    durations, blocks = in_blocks(answer, chosen, repeat=repetition > 0)  # a sampler would be taken for other load
+    durations, blocks = in_blocks(
+        answer, chosen, most_repeats=repeats if repetition else 0
+    )  # a sampler is no other load
     extra = _extra(texts, chosen) if by_length else []
     extra_ms = [answer(index) for index in extra]
     mark("steady")
@@ -147,16 +151,16 @@ def _spread_by_length(texts: Sequence[str], count: int) -> list[int]:
 
 
 def in_blocks(
-    answer: Callable[[int], float], chosen: Sequence[int], *, repeat: bool = True
+    answer: Callable[[int], float], chosen: Sequence[int], *, most_repeats: int = MOST_REPEATS
 ) -> tuple[list[float], list[Block]]:
-    """Samples of `chosen` in blocks of half a second; with `repeat` a disturbed one is measured again after a pause."""
+    """Samples of `chosen` in blocks of 0.5 s; disturbed ones are measured again after a pause, up to a limit."""
     durations: list[float] = []
     blocks: list[Block] = []
     repeats = 0
     while len(durations) < len(chosen):
         first, attempt = len(durations), 1
         taken, went_on = _one_block(answer, chosen[first:])
-        while repeat and went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
+        while went_on.taints and attempt < MOST_ATTEMPTS and repeats < most_repeats:
             time.sleep(PAUSE_S * attempt)
             attempt, repeats = attempt + 1, repeats + 1
             taken, went_on = _one_block(answer, chosen[first : first + len(taken)])

@@ -22,6 +22,9 @@ SAMPLE_INTERVAL_S = 0.05
 
 JOB = "slimner.bench.process:measure_in_child"
 
+# Disturbed blocks that half a pair measures again.
+BRIEF_REPEATS = 1
+
 # How long several clients ask at once in each timed process.
 CONCURRENT_S = 1.0
 
@@ -80,15 +83,17 @@ def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = Tr
 
 
 def measure_timed(
-    step: Step, workload: str, settings: Settings, *, concurrent: bool = True, by_length: bool = True
+    step: Step, workload: str, settings: Settings, *, concurrent: bool = True, brief: bool = False
 ) -> MeasurementRecord:
     """Run one step in a fresh process for its latencies; ChildError if it failed or ran out of time.
 
-    `concurrent` and `by_length` say whether several clients ask at its end, and whether each length gets enough
-    samples.
+    `concurrent` says whether several clients ask at its end. A `brief` one is half of a pair, which is measured again
+    as a whole: it takes no extra samples by length, and does not insist on quiet blocks for long.
     """
     arguments = _arguments(step, workload, settings)
-    arguments |= {"concurrent_s": CONCURRENT_S if concurrent else 0.0, "by_length": by_length}
+    arguments["concurrent_s"] = CONCURRENT_S if concurrent else 0.0
+    if brief:
+        arguments |= {"by_length": False, "repeats": BRIEF_REPEATS}
     return child.run(
         JOB,
         arguments,
