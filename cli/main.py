@@ -23,6 +23,7 @@ COMMANDS = {
     "ledger": "slimner.cli.ledger:ledger",
     "load": "slimner.cli.load:load",
     "export": "slimner.cli.export:export",
+    "corpus": "slimner.cli.corpus:corpus",
     "variants": "slimner.cli.variants:variants",
 }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import click
@@ -15,16 +16,12 @@ from rich.console import Console
 from ..core.errors import MissingDependencyError
 from ..core.machine import describe
 from ..core.records import Note
+from ..eval import Corpus, CorpusSource
+from ..eval import read_corpus as eval_read_corpus
+from ..eval.corpora import EMBEDDED, FORMATS, counts, listing
 from ..reports.tables import Section
 from ..variants import Manifest
 
-corpus = click.option(
-    "--corpus",
-    default="news-zh",
-    show_default=True,
-    metavar="FILE",
-    help="Labelled sentences: a column file (token, tag) or JSON lines with character spans.",
-)
 workload = click.option(
     "--workload",
     default="news-zh",
@@ -71,6 +68,97 @@ warmup = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a corpus is read: the command gets its `corpus`, a name, as a CorpusSource; it has `seed` beside it."""
+
+    @functools.wraps(command)
+    def with_source(
+        *,
+        corpus: str,
+        corpus_format: str | None,
+        names: tuple[str, ...],
+        drop: tuple[str, ...],
+        sample: int | None,
+        strict: bool,
+        seed: int,
+        **others: Any,
+    ) -> Any:
+        source = CorpusSource(
+            name=corpus, format=corpus_format, map=_renamings(names), drop=drop, sample=sample, seed=seed, strict=strict
+        )
+        return command(corpus=source, seed=seed, **others)
+
+    for option in reversed(
+        (
+            click.option(
+                "--format",
+                "corpus_format",
+                type=click.Choice(FORMATS),
+                default=None,
+                help="Format of the corpus. [default: recognised from its content]",
+            ),
+            click.option(
+                "--map",
+                "names",
+                multiple=True,
+                metavar="OLD=NEW",
+                help="Rename an entity type, in the corpus and in answers alike; may be given again.",
+            ),
+            click.option(
+                "--drop",
+                multiple=True,
+                metavar="TYPE",
+                help="Leave an entity type out, in the corpus and in answers alike; may be given again.",
+            ),
+            click.option(
+                "--sample",
+                type=click.IntRange(1),
+                default=None,
+                metavar="N",
+                help="Take N sentences of the corpus, stratified by type, drawn with --seed. [default: all]",
+            ),
+            click.option("--strict", is_flag=True, help="Refuse a corpus whose defects would be repaired by rule."),
+        )
+    ):
+        with_source = option(with_source)
+    return with_source
+
+
+def corpus(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--corpus` and how it is read; the command gets a CorpusSource as `corpus`."""
+    option = click.option(
+        "--corpus",
+        default=EMBEDDED,
+        show_default=True,
+        metavar="FILE",
+        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/corpora.md has the formats.",
+    )
+    return option(corpus_reading(command))
+
+
+def _renamings(names: Sequence[str]) -> dict[str, str]:
+    pairs = [name.partition("=") for name in names]
+    for old, equals, new in pairs:
+        if not (old and equals and new):
+            raise click.BadParameter(f"'{old}{equals}{new}' is no OLD=NEW", param_hint="--map")
+    return {old: new for old, _, new in pairs}
+
+
+def read_corpus(source: CorpusSource) -> Corpus:
+    """The corpus, with a line on standard error about what was repaired in it."""
+    corpus = eval_read_corpus(source)
+    if corpus.defects:
+        first = corpus.defects[0]
+        err_console().print(
+            f"note: {corpus.name}: repaired {listing(counts(corpus.defects))}; first in line {first.line}: "
+            f"{first.detail}; slimner corpus {source.name} tells more, --strict refuses",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    return corpus
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before

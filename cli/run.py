@@ -15,7 +15,7 @@ from ..core.ledger_records import ImportLedger
 from ..core.machine import describe
 from ..core.records import Failure, Settings
 from ..core.store import write_text
-from ..eval import Corpus, read_corpus
+from ..eval import Corpus, CorpusSource
 from ..eval.corpora import EMBEDDED
 from ..reports import compare, decide, write_report
 from ..reports.notes import notes
@@ -62,7 +62,7 @@ from .progress import Steps
 @options.debug
 def run(
     checkpoint: str,
-    corpus: str,
+    corpus: CorpusSource,
     workload: str | None,
     names: str | None,
     baseline: str,
@@ -87,7 +87,7 @@ def run(
     slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
     """
     source = resolve_checkpoint(checkpoint)
-    labelled = read_corpus(corpus)
+    labelled = options.read_corpus(corpus)
     labelled.require_types(source.labels.types)
     chosen, broken = _chosen(names, baseline)
     workload = workload or _default_workload(labelled, out)
@@ -95,7 +95,6 @@ def run(
     inputs = Inputs(
         checkpoint=source,
         corpus=labelled,
-        corpus_name=corpus,
         workload=texts,
         workload_name=workload,
         variants=chosen,
@@ -180,7 +179,7 @@ def _chosen(names: str | None, baseline: str) -> tuple[tuple[Variant, ...], tupl
 
 def _default_workload(corpus: Corpus, out: Path) -> str:
     """The embedded workload for the embedded corpus; else the corpus's own texts, written beside the report."""
-    if corpus.name == EMBEDDED:
+    if corpus.source.name == EMBEDDED:
         return EMBEDDED
     path = out / "slimner-workload.txt"
     write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))
