@@ -29,8 +29,8 @@ def align(tagging: Tagging, sentence: Sentence) -> list[str]:
     """Predicted tags by the corpus's tokens.
 
     A token takes the tag of the first unit that reaches into it; where one unit covers several tokens, those after the
-    first continue it (I-X). A token that no unit reaches (the tokenizer dropped it) is inside the entity that goes on
-    after it, as it is in what is served, else O.
+    first continue it (I-X). A character that no unit reaches (the tokenizer dropped it) is inside the entity that goes
+    on after it, as it is in what is served, else O; a word that no unit reaches is O, as transformers' examples do.
     """
     tags: list[str] = []
     unit, last = 0, -1
@@ -39,7 +39,7 @@ def align(tagging: Tagging, sentence: Sentence) -> list[str]:
             unit += 1
         tag = tagging.tags[unit] if unit < len(tagging.offsets) else "O"
         if unit == len(tagging.offsets) or tagging.offsets[unit][0] >= end:
-            goes_on = tag.startswith("I-") and bool(tags) and tags[-1][2:] == tag[2:]
+            goes_on = not sentence.words and tag.startswith("I-") and bool(tags) and tags[-1][2:] == tag[2:]
             tags.append(tag if goes_on else "O")
             continue
         tags.append(f"I-{tag[2:]}" if unit == last and tag != "O" else tag)

@@ -61,13 +61,14 @@ def from_text(
 def _placed(text: str, mention: Mention, line: int, defects: Defects) -> Span | None:
     """The entity's true offsets, or None if it has none."""
     start, end, kind, surface = mention.start, mention.end, mention.type, mention.surface
-    if surface is not None and text[max(0, start) : end] != LONE_SURROGATE.sub("\ufffd", surface):
+    there = text[start:end] if 0 <= start < end <= len(text) else None
+    if surface is not None and there != LONE_SURROGATE.sub("\ufffd", surface):
         units = text.encode("utf-16-le")
         if 0 <= start < end and units[2 * start : 2 * end] == surface.encode("utf-16-le", "surrogatepass"):
             defects.add("utf16-offsets", line, f"entity {start}..{end} '{surface}' counts UTF-16 units")
             start, end = (len(units[: 2 * edge].decode("utf-16-le", "surrogatepass")) for edge in (start, end))
-        elif end <= len(text):
-            defects.add("surface", line, f"entity {start}..{end} is '{text[max(0, start) : end]}', not '{surface}'")
+        elif there is not None:
+            defects.add("surface", line, f"entity {start}..{end} is '{there}', not '{surface}'")
             return None
     if not 0 <= start < end <= len(text):
         defects.add("outside", line, f"entity {start}..{end} is outside the text of {len(text)} characters")
