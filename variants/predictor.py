@@ -165,7 +165,7 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
 
     What a tokenizer takes for a word may be a whole Chinese sentence (SentencePiece splits at white space only), so an
     ideograph begins a unit wherever it begins a token. A combining mark that the tokenizer composed away belongs to the
-    unit before it.
+    unit before it, and so does what else a tokenizer made of a character.
     """
     units: list[int] = []
     offsets: list[tuple[int, int]] = []
@@ -179,7 +179,10 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         index += 1
         if not token.strip(WORD_START) and text[start:end].strip(WORD_START):
             continue  # the mark of a word's start by itself: it is no part of the text, whatever its offsets say
-        if units and current is not None and current == word and not _unspaced(text, start):
+        if text[start:end].isspace():
+            continue  # between names or in one, but neither its beginning nor its end
+        inside = bool(units) and start < offsets[-1][1]  # of a character that became several, "㎡" or the bytes of "京"
+        if inside or (units and current is not None and current == word and not _unspaced(text, start)):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
             units.append(index)

@@ -14,40 +14,9 @@ from slimner.variants.building import build
 from slimner.variants.labels import spans
 from tokenizers import Tokenizer
 
+from .made import WORDS, byte_pairs, word_piece
+
 TAGS = ["O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "creative-work") for prefix in "BI")]
-WORDS = [
-    *("the", "a", "of", "don't", "U.S.", "'s", "I", "'m", "can", "n't", "@paulwalk", "#NYC", "http://t.co/xYz", "..."),
-    *(
-        "Emma",
-        "Watson",
-        "São",
-        "Paulo",
-        "naïve",
-        "e\u0301clair",
-        "New",
-        "York",
-        "10:30",
-        "$5",
-        "&",
-        "gt",
-        ";",
-        "“",
-        "”",
-    ),
-    *(
-        "\u2764\ufe0f",
-        "👍🏽",
-        "\U0001f468\u200d\U0001f469",
-        "🇨🇳",
-        "\u200b",
-        "\ufe0f",
-        "Москве",
-        "日本",
-        "ＡＢ",
-        "-",
-        "--",
-    ),
-]
 WINDOW = 96
 
 
@@ -70,37 +39,6 @@ def write(directory: Path, text: str) -> str:
     path = directory / "words.bio"
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-def word_piece() -> Any:
-    from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
-
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    tokenizer.train_from_iterator(WORDS[:-12], trainers.WordPieceTrainer(vocab_size=120, special_tokens=special))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return tokenizer, {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-
-
-def byte_pairs(*, space: bool) -> Any:
-    from tokenizers import models, pre_tokenizers, processors, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
-    special = ["<s>", "<pad>", "</s>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=special, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=space)
-    return tokenizer, {
-        "unk_token": "<s>",
-        "pad_token": "<pad>",
-        "bos_token": "<s>",
-        "cls_token": "<s>",
-        "sep_token": "</s>",
-    }
 
 
 def make_checkpoint(directory: Path, tokenizer: Any, names: dict[str, str], architecture: str) -> Path:
