@@ -78,15 +78,21 @@ def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
         *,
         corpus: str,
         corpus_format: str | None,
-        names: tuple[str, ...],
-        drop: tuple[str, ...],
-        sample: int | None,
-        strict: bool,
+        corpus_map: tuple[str, ...],
+        corpus_drop: tuple[str, ...],
+        corpus_sample: int | None,
+        corpus_strict: bool,
         seed: int,
         **others: Any,
     ) -> Any:
         source = CorpusSource(
-            name=corpus, format=corpus_format, map=_renamings(names), drop=drop, sample=sample, seed=seed, strict=strict
+            name=corpus,
+            format=corpus_format,
+            map=_renamings(corpus_map),
+            drop=corpus_drop,
+            sample=corpus_sample,
+            seed=seed,
+            strict=corpus_strict,
         )
         return command(corpus=source, seed=seed, **others)
 
@@ -101,25 +107,32 @@ def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--map",
-                "names",
+                "corpus_map",
                 multiple=True,
                 metavar="OLD=NEW",
                 help="Rename an entity type, in the corpus and in answers alike; may be given again.",
             ),
             click.option(
                 "--drop",
+                "corpus_drop",
                 multiple=True,
                 metavar="TYPE",
                 help="Leave an entity type out, in the corpus and in answers alike; may be given again.",
             ),
             click.option(
                 "--sample",
+                "corpus_sample",
                 type=click.IntRange(1),
                 default=None,
                 metavar="N",
                 help="Take N sentences of the corpus, stratified by type, drawn with --seed. [default: all]",
             ),
-            click.option("--strict", is_flag=True, help="Refuse a corpus whose defects would be repaired by rule."),
+            click.option(
+                "--strict",
+                "corpus_strict",
+                is_flag=True,
+                help="Refuse a corpus whose defects would be repaired by rule.",
+            ),
         )
     ):
         with_source = option(with_source)

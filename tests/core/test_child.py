@@ -120,7 +120,7 @@ started.result(int, 600)
 
 
 def test_a_users_mistake_found_in_a_child_is_still_the_users_mistake() -> None:
-    with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a column file"):
+    with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a file"):
         child.run("slimner.eval.corpora:read_corpus", {"source": "nowhere"}, int, timeout_s=60)
 
 
