@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything under tests/, with real files, processes and models."""
-    session.install("-e", ".[lab,dev]")
+    session.install("-e", ".[lab,dev,datasets]")
     session.run("pytest", *session.posargs)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION, UserError
+from ..eval import CorpusSource
 from ..reports import Policy, Question, read_policy
 from ..reports.gate import margins, settle
 from ..reports.gate_output import comparison_section
@@ -37,7 +38,7 @@ def compare(
     variant: str | None,
     policy_file: Path | None,
     budget: float,
-    corpus: str,
+    corpus: CorpusSource,
     workload: str,
     threads: int,
     samples: int,

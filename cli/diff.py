@@ -6,7 +6,7 @@ import click
 from rich.text import Text
 
 from ..core.errors import UserError
-from ..eval import differences
+from ..eval import CorpusSource, differences
 from ..eval.differences import Difference, Differences
 from . import options
 from .sides import evaluate, given, inputs_of, pair_settings
@@ -19,6 +19,7 @@ from .sides import evaluate, given, inputs_of, pair_settings
 @click.option("--most", type=click.IntRange(0), default=100, show_default=True, help="Print so many; 0 prints all.")
 @options.corpus
 @options.threads
+@options.seed
 @options.timeout
 @options.as_json
 @options.debug
@@ -27,8 +28,9 @@ def diff(
     candidate: str,
     variant: str | None,
     most: int,
-    corpus: str,
+    corpus: CorpusSource,
     threads: int,
+    seed: int,
     timeout: float,
     as_json: bool,
     debug: bool,
@@ -41,7 +43,7 @@ def diff(
     """
     options.require("seqeval")
     screen = options.err_console()
-    settings = pair_settings(threads=threads, samples=100, warmup=0, seed=1, timeout=timeout)
+    settings = pair_settings(threads=threads, samples=100, warmup=0, seed=seed, timeout=timeout)
     inputs = inputs_of(corpus, "news-zh", settings)
     records = []
     with screen.status("reading") as status:

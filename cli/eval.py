@@ -10,7 +10,7 @@ from rich.table import Table
 from ..core import child
 from ..core.machine import thread_environment
 from ..core.records import EvaluationRecord
-from ..eval import f1_interval, read_corpus
+from ..eval import CorpusSource, f1_interval
 from ..variants import verify
 from . import options
 
@@ -23,7 +23,9 @@ from . import options
 @options.timeout
 @options.as_json
 @options.debug
-def evaluate(artifact: Path, corpus: str, threads: int, seed: int, timeout: float, as_json: bool, debug: bool) -> None:
+def evaluate(
+    artifact: Path, corpus: CorpusSource, threads: int, seed: int, timeout: float, as_json: bool, debug: bool
+) -> None:
     """Score ARTIFACT (a directory made by `slimner build`) with seqeval in a process of its own.
 
     The headline is micro F1 in strict mode with the IOB2 scheme; seqeval's default mode stands beside it.
@@ -34,12 +36,12 @@ def evaluate(artifact: Path, corpus: str, threads: int, seed: int, timeout: floa
     options.require("seqeval")
     manifest = verify(artifact)
     options.warn_of_other_instructions(manifest)
-    labelled = read_corpus(corpus)
+    labelled = options.read_corpus(corpus)
     labelled.require_types(manifest.labels.types)
     with options.err_console().status(f"scoring {manifest.variant} on {len(labelled.sentences):,} sentences"):
         record = child.run(
             "slimner.eval.scoring:evaluate_in_child",
-            {"directory": str(artifact), "corpus": corpus, "threads": threads},
+            {"directory": str(artifact), "corpus": labelled.source, "threads": threads},
             EvaluationRecord,
             timeout_s=timeout,
             environment=thread_environment(threads),

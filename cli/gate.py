@@ -12,6 +12,7 @@ from ..core.errors import EXIT_FAILED, ChildError
 from ..core.gate_records import Check, GateRecord
 from ..core.store import write_json, write_text
 from ..core.verdicts import Comparison
+from ..eval import CorpusSource
 from ..reports import Policy, Question, read_policy
 from ..reports.calibration import said
 from ..reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
@@ -58,7 +59,7 @@ def gate(
     junit_file: Path | None,
     github: bool,
     out: Path | None,
-    corpus: str,
+    corpus: CorpusSource,
     workload: str,
     threads: int,
     samples: int,

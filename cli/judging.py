@@ -14,6 +14,7 @@ from ..core.machine import boot_id, describe
 from ..core.paired import LOOKS
 from ..core.records import EvaluationRecord, Settings
 from ..core.verdicts import Comparison, Side
+from ..eval import CorpusSource
 from ..reports import Question, compare_sides
 from ..reports.gate import settle
 from ..variants import verify
@@ -28,7 +29,7 @@ def judge_sides(
     candidate: Given,
     question: Question,
     *,
-    corpus: str,
+    corpus: CorpusSource,
     workload: str,
     settings: Settings,
     budget_s: float,

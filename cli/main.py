@@ -29,6 +29,7 @@ COMMANDS = {
     "baseline": "slimner.cli.baseline:baseline",
     "calibrate": "slimner.cli.calibrate:calibrate",
     "export": "slimner.cli.export:export",
+    "corpus": "slimner.cli.corpus:corpus",
     "variants": "slimner.cli.variants:variants",
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ..core.errors import MissingDependencyError
 from ..core.machine import describe
 from ..core.quantities import SECONDS, SIZES, quantity
 from ..core.records import Note
+from ..eval import Corpus, CorpusSource
+from ..eval import read_corpus as eval_read_corpus
+from ..eval.corpora import EMBEDDED, FORMATS, counts, listing
 from ..reports.tables import Section
 from ..variants import Manifest
 
@@ -44,13 +48,6 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
 SIZE = Quantity("size", {name: factor for name, factor in SIZES.items() if name != "b"}, "512MB or 2GiB", whole=True)
 DURATION = Quantity("time", SECONDS, "300s or 5min")
 
-corpus = click.option(
-    "--corpus",
-    default="news-zh",
-    show_default=True,
-    metavar="FILE",
-    help="Labelled sentences: a column file (token, tag) or JSON lines with character spans.",
-)
 workload = click.option(
     "--workload",
     default="news-zh",
@@ -126,6 +123,110 @@ budget = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a corpus is read: the command gets its `corpus`, a name, as a CorpusSource; it has `seed` beside it."""
+
+    @functools.wraps(command)
+    def with_source(
+        *,
+        corpus: str,
+        corpus_format: str | None,
+        corpus_map: tuple[str, ...],
+        corpus_drop: tuple[str, ...],
+        corpus_sample: int | None,
+        corpus_strict: bool,
+        seed: int,
+        **others: Any,
+    ) -> Any:
+        source = CorpusSource(
+            name=corpus,
+            format=corpus_format,
+            map=_renamings(corpus_map),
+            drop=corpus_drop,
+            sample=corpus_sample,
+            seed=seed,
+            strict=corpus_strict,
+        )
+        return command(corpus=source, seed=seed, **others)
+
+    for option in reversed(
+        (
+            click.option(
+                "--format",
+                "corpus_format",
+                type=click.Choice(FORMATS),
+                default=None,
+                help="Format of the corpus. [default: recognised from its content]",
+            ),
+            click.option(
+                "--map",
+                "corpus_map",
+                multiple=True,
+                metavar="OLD=NEW",
+                help="Rename an entity type, in the corpus and in answers alike; may be given again.",
+            ),
+            click.option(
+                "--drop",
+                "corpus_drop",
+                multiple=True,
+                metavar="TYPE",
+                help="Leave an entity type out, in the corpus and in answers alike; may be given again.",
+            ),
+            click.option(
+                "--sample",
+                "corpus_sample",
+                type=click.IntRange(1),
+                default=None,
+                metavar="N",
+                help="Take N sentences of the corpus, stratified by type, drawn with --seed. [default: all]",
+            ),
+            click.option(
+                "--strict",
+                "corpus_strict",
+                is_flag=True,
+                help="Refuse a corpus whose defects would be repaired by rule.",
+            ),
+        )
+    ):
+        with_source = option(with_source)
+    return with_source
+
+
+def corpus(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--corpus` and how it is read; the command gets a CorpusSource as `corpus`."""
+    option = click.option(
+        "--corpus",
+        default=EMBEDDED,
+        show_default=True,
+        metavar="FILE",
+        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/corpora.md has the formats.",
+    )
+    return option(corpus_reading(command))
+
+
+def _renamings(names: Sequence[str]) -> dict[str, str]:
+    pairs = [name.partition("=") for name in names]
+    for old, equals, new in pairs:
+        if not (old and equals and new):
+            raise click.BadParameter(f"'{old}{equals}{new}' is no OLD=NEW", param_hint="--map")
+    return {old: new for old, _, new in pairs}
+
+
+def read_corpus(source: CorpusSource) -> Corpus:
+    """The corpus, with a line on standard error about what was repaired in it."""
+    corpus = eval_read_corpus(source)
+    if corpus.defects:
+        first = corpus.defects[0]
+        err_console().print(
+            f"note: {corpus.name}: repaired {listing(counts(corpus.defects))}; first in line {first.line}: "
+            f"{first.detail}; slimner corpus {source.name} tells more, --strict refuses",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    return corpus
 
 
 def out_console() -> Console:

@@ -24,11 +24,10 @@ from .progress import Steps
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run was asked for, read and checked; `corpus_name` and `workload_name` are what a child reads."""
+    """Everything a run was asked for, read and checked; `workload_name` is what a child reads."""
 
     checkpoint: Checkpoint
     corpus: Corpus
-    corpus_name: str
     workload: Workload
     workload_name: str
     variants: tuple[Variant, ...]
@@ -140,7 +139,7 @@ class Pipeline:
                     "slimner.eval.scoring:evaluate_in_child",
                     {
                         "directory": str(self.artifacts[variant]),
-                        "corpus": self.inputs.corpus_name,
+                        "corpus": self.inputs.corpus.source,
                         "threads": self.inputs.settings.threads,
                     },
                     EvaluationRecord,

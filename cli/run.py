@@ -15,7 +15,7 @@ from ..core.ledger_records import ImportLedger
 from ..core.machine import describe
 from ..core.records import Failure, Results, Settings
 from ..core.store import write_text
-from ..eval import Corpus, Differences, differences, read_corpus
+from ..eval import Corpus, CorpusSource, Differences, differences
 from ..eval.corpora import EMBEDDED
 from ..reports import Policy, compare, decide, read_policy, write_report
 from ..reports.notes import notes
@@ -64,7 +64,7 @@ from .progress import Steps
 @options.debug
 def run(
     checkpoint: str,
-    corpus: str,
+    corpus: CorpusSource,
     workload: str | None,
     names: str | None,
     baseline: str,
@@ -91,7 +91,7 @@ def run(
     """
     policy = read_policy(policy_file) if policy_file else Policy()
     source = resolve_checkpoint(checkpoint)
-    labelled = read_corpus(corpus)
+    labelled = options.read_corpus(corpus)
     labelled.require_types(source.labels.types)
     chosen, broken = _chosen(names, baseline)
     workload = workload or _default_workload(labelled, out)
@@ -99,7 +99,6 @@ def run(
     inputs = Inputs(
         checkpoint=source,
         corpus=labelled,
-        corpus_name=corpus,
         workload=texts,
         workload_name=workload,
         variants=chosen,
@@ -181,7 +180,7 @@ def _chosen(names: str | None, baseline: str) -> tuple[tuple[Variant, ...], tupl
 
 def _default_workload(corpus: Corpus, out: Path) -> str:
     """The embedded workload for the embedded corpus; else the corpus's own texts, written beside the report."""
-    if corpus.name == EMBEDDED:
+    if corpus.source.name == EMBEDDED:
         return EMBEDDED
     path = out / "slimner-workload.txt"
     write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))

@@ -15,18 +15,18 @@ from ..core.machine import describe, thread_environment
 from ..core.records import EvaluationRecord, Results, Settings
 from ..core.store import read_results
 from ..core.verdicts import Side, sides
-from ..eval import Corpus, read_corpus
+from ..eval import Corpus, CorpusSource
 from ..variants import VARIANTS, resolve_checkpoint, verify
 from ..variants.artifacts import MANIFEST
 from ..variants.building import build, cache_directory
+from . import options
 from .progress import Steps
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What artifacts are scored and measured on; the names are what a child reads."""
+    """What artifacts are scored and measured on; the workload's name is what a child reads."""
 
     corpus: Corpus
-    corpus_name: str
     workload: Workload
     workload_name: str
     settings: Settings
@@ -81,7 +81,7 @@ def evaluate(artifact: Path, inputs: Inputs) -> EvaluationRecord:
     inputs.corpus.require_types(verify(artifact).labels.types)
     return child.run(
         "slimner.eval.scoring:evaluate_in_child",
-        {"directory": str(artifact), "corpus": inputs.corpus_name, "threads": inputs.settings.threads},
+        {"directory": str(artifact), "corpus": inputs.corpus.source, "threads": inputs.settings.threads},
         EvaluationRecord,
         timeout_s=inputs.settings.timeout_s,
         environment=thread_environment(inputs.settings.threads),
@@ -119,11 +119,10 @@ def recorded_side(artifact: Path, label: str, inputs: Inputs, progress: Steps) -
     return msgspec.structs.replace(side, measurements=tuple(measured))
 
 
-def inputs_of(corpus: str, workload: str, settings: Settings) -> Inputs:
+def inputs_of(corpus: CorpusSource, workload: str, settings: Settings) -> Inputs:
     """Read what artifacts are scored and measured on."""
     return Inputs(
-        corpus=read_corpus(corpus),
-        corpus_name=corpus,
+        corpus=options.read_corpus(corpus),
         workload=read_workload(workload),
         workload_name=workload,
         settings=settings,

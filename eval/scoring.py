@@ -8,29 +8,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..core.machine import describe
 from ..core.records import EvaluationRecord, Found, Score, TypeCount
-from ..variants import open_predictor, read_manifest
+from ..variants import Predictor, open_predictor, read_manifest
 from ..variants.labels import spans
 from ..variants.predictor import Tagging
-from .corpora import Corpus, Sentence, read_corpus
+from .corpora import Corpus, CorpusSource, Sentence, read_corpus
+
+
+def predict(predictor: Predictor, sentence: Sentence) -> list[str]:
+    """Predicted tags by the sentence's tokens: from its words if it came split, else from its text, as when served."""
+    if sentence.words:
+        return align(predictor.tag_words(sentence.text, sentence.tokens), sentence)
+    return align(predictor.tag(sentence.text), sentence)
 
 
 def align(tagging: Tagging, sentence: Sentence) -> list[str]:
     """Predicted tags by the corpus's tokens.
 
     A token takes the tag of the first unit that reaches into it; where one unit covers several tokens, those after the
-    first continue it (I-X). A token that no unit reaches (the tokenizer dropped it) is O.
+    first continue it (I-X). A character that no unit reaches (the tokenizer dropped it) is inside the entity that goes
+    on after it, as it is in what is served, else O; a word that no unit reaches is O, as transformers' examples do.
     """
     tags: list[str] = []
     unit, last = 0, -1
     for start, end in sentence.tokens:
         while unit < len(tagging.offsets) and tagging.offsets[unit][1] <= start:
             unit += 1
+        tag = tagging.tags[unit] if unit < len(tagging.offsets) else "O"
         if unit == len(tagging.offsets) or tagging.offsets[unit][0] >= end:
-            tags.append("O")
+            goes_on = not sentence.words and tag.startswith("I-") and bool(tags) and tags[-1][2:] == tag[2:]
+            tags.append(tag if goes_on else "O")
             continue
-        tag = tagging.tags[unit]
         tags.append(f"I-{tag[2:]}" if unit == last and tag != "O" else tag)
         last = unit
     return tags
@@ -89,7 +100,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     corpus.require_types(manifest.labels.types)
     predictor = open_predictor(directory, threads=threads)
     started = time.perf_counter()
-    predicted = [align(predictor.tag(sentence.text), sentence) for sentence in corpus.sentences]
+    predicted = [corpus.names(predict(predictor, sentence)) for sentence in corpus.sentences]
     seconds = time.perf_counter() - started
     gold = [list(sentence.tags) for sentence in corpus.sentences]
     if not any(tag != "O" for tags in (*gold, *predicted) for tag in tags):
@@ -112,6 +123,6 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     )
 
 
-def evaluate_in_child(directory: str, corpus: str, threads: int) -> EvaluationRecord:
-    """The child's job."""
-    return evaluate(Path(directory), read_corpus(corpus), threads)
+def evaluate_in_child(directory: str, corpus: dict[str, Any], threads: int) -> EvaluationRecord:
+    """The child's job; `corpus` is a CorpusSource as plain data."""
+    return evaluate(Path(directory), read_corpus(msgspec.convert(corpus, CorpusSource)), threads)

@@ -38,7 +38,7 @@ from slimner.core.records import EvaluationRecord
 from slimner.core.statistics import clean_ms
 from slimner.core.store import read_json, write_json
 from slimner.core.verdicts import judge
-from slimner.eval import f1_change
+from slimner.eval import CorpusSource, f1_change
 from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, resolve_checkpoint
@@ -124,7 +124,7 @@ def measure(out: Path, seed: int) -> None:
             write_json(out / "calibration.json", calibration)
             write_json(path_of(calibration.fingerprint), calibration)
             say(said(calibration))
-    inputs = inputs_of("news-zh", "news-zh", settings)
+    inputs = inputs_of(CorpusSource(name="news-zh"), "news-zh", settings)
     for name, lost in (("base", "0"), ("f1", "1")):
         if not (out / f"evaluation-{name}.json").exists():
             os.environ["PLANTED_LOST"] = lost

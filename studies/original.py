@@ -29,6 +29,7 @@ from slimner.core.ledger_records import ImportLedger, Minimum, ServerPoint
 from slimner.core.machine import thread_environment
 from slimner.core.records import EvaluationRecord, MeasurementRecord, Settings
 from slimner.core.store import write_text
+from slimner.eval import CorpusSource
 from slimner.reports import ledger as tables
 from slimner.reports.comparison import Row, measured_row
 from slimner.reports.tables import markdown
@@ -153,7 +154,7 @@ def trained_f1(variant: str, plan: Settings) -> float:
     """Strict F1 of the embedded model through a variant, on the embedded corpus."""
     record = child.run(
         "slimner.eval.scoring:evaluate_in_child",
-        {"directory": str(artifact_of("news-zh", variant)), "corpus": "news-zh", "threads": 1},
+        {"directory": str(artifact_of("news-zh", variant)), "corpus": CorpusSource(), "threads": 1},
         EvaluationRecord,
         timeout_s=plan.timeout_s,
         environment=thread_environment(1),

@@ -20,7 +20,9 @@ LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
 Slimner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def make_checkpoint(directory: Path, *, window: int = 64, seed: int = 0, decoding: str = "constrained") -> Path:
+def make_checkpoint(
+    directory: Path, *, window: int = 64, seed: int = 0, decoding: str = "constrained", labels: Sequence[str] = LABELS
+) -> Path:
     """A ConvBERT of two small layers with random weights and the embedded tokenizer."""
     import shutil
 
@@ -39,8 +41,8 @@ def make_checkpoint(directory: Path, *, window: int = 64, seed: int = 0, decodin
         intermediate_size=64,
         max_position_embeddings=window,
         initializer_range=0.4,
-        id2label=dict(enumerate(LABELS)),
-        label2id={name: i for i, name in enumerate(LABELS)},
+        id2label=dict(enumerate(labels)),
+        label2id={name: i for i, name in enumerate(labels)},
         pad_token_id=0,
         ner_decoding=decoding,
     )

@@ -11,7 +11,7 @@ import importlib
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -85,9 +85,26 @@ class Predictor:
         encoding = self.encode(text)
         logits = self.logits(encoding)
         units, offsets = _units(encoding, text)
-        if not units:
+        return self._tagging(logits[units], offsets)
+
+    def tag_words(self, text: str, words: Sequence[tuple[int, int]]) -> Tagging:
+        """Tags of words (start, end) of a text; each goes to the tokenizer by itself, its first token speaks for it.
+
+        This is `is_split_into_words` of transformers. A word that the tokenizer makes nothing of has no tag.
+        """
+        encoding = self.encode_words(text, words)
+        logits = self.logits(encoding)
+        own = (
+            word for word, special in zip(encoding.word_ids, encoding.special_tokens_mask, strict=True) if not special
+        )
+        first: dict[int, int] = {}
+        for index, word in enumerate(own):
+            first.setdefault(word, index)
+        return self._tagging(logits[list(first.values())], [words[word] for word in first])
+
+    def _tagging(self, chosen: np.ndarray, offsets: list[tuple[int, int]]) -> Tagging:
+        if not offsets:
             return Tagging(offsets=(), tags=(), probabilities=())
-        chosen = logits[units]
         indices = self.labels.decode(chosen)
         probabilities = np.exp(log_softmax(chosen)[np.arange(len(indices)), indices])
         return Tagging(
@@ -101,6 +118,19 @@ class Predictor:
         if not text.isascii():
             text = LONE_SURROGATE.sub("\ufffd", text)
         return self.tokenizer.encode(text)
+
+    def encode_words(self, text: str, words: Sequence[tuple[int, int]]) -> Encoding:
+        """Tokens of words with special ones, `word_ids` counting the words.
+
+        A byte-level tokenizer that writes the space before a word as part of it is given that space with every word,
+        as transformers does with `add_prefix_space=True`, without which it refuses words.
+        """
+        text = LONE_SURROGATE.sub("\ufffd", text)
+        space = "" if self._tokens("a a") == self._tokens("a") * 2 else " "
+        return self.tokenizer.encode([space + text[start:end] for start, end in words], is_pretokenized=True)
+
+    def _tokens(self, text: str) -> list[str]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).tokens)
 
     def logits(self, encoding: Encoding) -> np.ndarray:
         """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
@@ -135,7 +165,7 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
 
     What a tokenizer takes for a word may be a whole Chinese sentence (SentencePiece splits at white space only), so an
     ideograph begins a unit wherever it begins a token. A combining mark that the tokenizer composed away belongs to the
-    unit before it.
+    unit before it, and so does what else a tokenizer made of a character.
     """
     units: list[int] = []
     offsets: list[tuple[int, int]] = []
@@ -149,7 +179,10 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         index += 1
         if not token.strip(WORD_START) and text[start:end].strip(WORD_START):
             continue  # the mark of a word's start by itself: it is no part of the text, whatever its offsets say
-        if units and current is not None and current == word and not _unspaced(text, start):
+        if text[start:end].isspace():
+            continue  # between names or in one, but neither its beginning nor its end
+        inside = bool(units) and start < offsets[-1][1]  # of a character that became several, "㎡" or the bytes of "京"
+        if inside or (units and current is not None and current == word and not _unspaced(text, start)):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
             units.append(index)

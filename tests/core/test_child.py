@@ -120,8 +120,8 @@ started.result(int, 600)
 
 
 def test_a_users_mistake_found_in_a_child_is_still_the_users_mistake() -> None:
-    with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a column file"):
-        child.run("slimner.eval.corpora:read_corpus", {"name": "nowhere"}, int, timeout_s=60)
+    with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a file"):
+        child.run("slimner.eval.corpora:read_corpus", {"source": "nowhere"}, int, timeout_s=60)
 
 
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,9 +65,16 @@ def test_a_unit_over_several_characters_is_one_entity() -> None:
     assert align(predicted, sentence("NBA赛", (0, 1), (1, 2), (2, 3), (3, 4))) == ["B-ORG", "I-ORG", "I-ORG", "O"]
 
 
-def test_characters_the_tokenizer_drops_are_outside() -> None:
-    predicted = tagging((0, 1, "B-PER"), (2, 3, "I-PER"))
-    assert align(predicted, sentence("王\u200b芳", (0, 1), (1, 2), (2, 3))) == ["B-PER", "O", "I-PER"]
+def test_a_character_the_tokenizer_drops_is_inside_the_entity_around_it_and_else_outside() -> None:
+    dropped = sentence("王\u200b芳\u200b", (0, 1), (1, 2), (2, 3), (3, 4))
+    assert align(tagging((0, 1, "B-PER"), (2, 3, "I-PER")), dropped) == ["B-PER", "I-PER", "I-PER", "O"]
+    assert align(tagging((0, 1, "B-PER"), (2, 3, "B-PER")), dropped) == ["B-PER", "O", "B-PER", "O"]
+    assert align(tagging((0, 1, "B-PER"), (2, 3, "I-LOC")), dropped) == ["B-PER", "O", "I-LOC", "O"]
+
+
+def test_a_word_the_tokenizer_drops_is_outside() -> None:
+    words = Sentence(text="a b c", tokens=((0, 1), (2, 3), (4, 5)), tags=("O",) * 3, words=True)
+    assert align(tagging((0, 1, "B-PER"), (4, 5, "I-PER")), words) == ["B-PER", "O", "I-PER"]
 
 
 def record(*counts: tuple[int, int, int], corpus: str = "c") -> EvaluationRecord:

@@ -1,0 +1,19 @@
+"""Labelled sentences: files of many formats, read with every defect named, the text given being the text indexed."""
+
+from .corpus import EMBEDDED, FORMATS, Corpus, CorpusSource, read_corpus
+from .defects import RULES, counts, listing
+from .rows import write
+from .sentences import Sentence
+
+__all__ = [
+    "EMBEDDED",
+    "FORMATS",
+    "RULES",
+    "Corpus",
+    "CorpusSource",
+    "Sentence",
+    "counts",
+    "listing",
+    "read_corpus",
+    "write",
+]

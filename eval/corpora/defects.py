@@ -1,0 +1,125 @@
+"""What can be wrong with a labelled file, and what is done about it: one rule a kind, the table of docs/corpora.md."""
+
+from __future__ import annotations
+
+import collections
+
+import msgspec
+
+from ...core.errors import CorpusError
+
+SHOWN = 5
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A kind of defect: what is wrong, and what is done about it; where that is nothing, `advice` is for the user."""
+
+    name: str
+    wrong: str
+    repair: str = ""
+    advice: str = ""
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule("not-utf8", "the file is neither UTF-8 nor UTF-16", "read as GB18030"),
+        Rule("undecodable", "no known encoding fits the file", advice="convert the file to UTF-8"),
+        Rule(
+            "columns",
+            "a line has another number of columns than the file, or no token",
+            advice="a line is a token, white space, and its tag, with any columns between",
+        ),
+        Rule(
+            "tag",
+            "a tag is not of the file's scheme",
+            advice="a tag is O, or a prefix and a type (B-PER), or everywhere a type alone",
+        ),
+        Rule("stray-inside", "an entity goes on (I, M, E, L) that has not begun", "it begins there"),
+        Rule("unclosed", "an entity that has to end with E or L does not", "it ends where its tags end"),
+        Rule(
+            "malformed",
+            "a line or element is not what the format says",
+            advice='a line is {"text": "...", "entities": [{"start": 0, "end": 2, "type": "PER"}]}, '
+            "or as docs/corpora.md shows for the other formats",
+        ),
+        Rule(
+            "outside",
+            "an entity is outside its text",
+            advice="offsets count characters from 0, the end excluded (in CLUENER included)",
+        ),
+        Rule(
+            "surface",
+            "the text stated for an entity is not the text at its offsets",
+            advice="correct the offsets or the stated text",
+        ),
+        Rule(
+            "utf16-offsets",
+            "offsets count UTF-16 units, as the text stated for the entity shows",
+            "converted to characters",
+        ),
+        Rule("lone-surrogate", "half of a surrogate pair", "becomes U+FFFD"),
+        Rule("white-space-edge", "an entity begins or ends with white space", "trimmed"),
+        Rule("empty-entity", "an entity has nothing but white space", "left out"),
+        Rule("repeated-entity", "the same entity twice", "taken once"),
+        Rule("overlap", "two entities overlap", "the longer is kept; of two as long, the one written first"),
+        Rule(
+            "cut-word",
+            "an entity begins or ends inside one of the given words",
+            advice="let entities begin and end with words, or leave `words` out",
+        ),
+        Rule("several-annotations", "a task was annotated more than once", "the first that was not cancelled is taken"),
+        Rule("unlabelled", "a task was not annotated, or all its annotations were cancelled", "left out"),
+        Rule("empty-sentence", "a sentence has nothing that could be scored", "left out"),
+        Rule(
+            "lengths",
+            "a row has not as many tags as tokens",
+            advice="give every token one tag",
+        ),
+    )
+}
+
+
+class Defect(msgspec.Struct, frozen=True, kw_only=True):
+    """One defect; `line` counts lines (rows, in a dataset) from 1."""
+
+    rule: str
+    line: int
+    detail: str
+
+
+class Defects:
+    """The defects found while one file is read."""
+
+    def __init__(self, where: str, *, strict: bool) -> None:
+        self.where = where
+        self.strict = strict
+        self.found: list[Defect] = []
+
+    def add(self, rule: str, line: int, detail: str) -> None:
+        """Note a defect; the reader goes on."""
+        self.found.append(Defect(rule=RULES[rule].name, line=line, detail=detail))
+
+    def check(self) -> None:
+        """Raise CorpusError if a defect is fatal, or, if strict, if there is any."""
+        fatal = [defect for defect in self.found if self.strict or not RULES[defect.rule].repair]
+        if not fatal:
+            return
+        fatal.sort(key=lambda defect: defect.line)
+        shown = [f"{self.where}:{defect.line}: {defect.detail}" for defect in fatal[:SHOWN]]
+        if len(fatal) > 1:
+            shown.append(f"{len(fatal):,} defects: {listing(counts(fatal))}")
+        advice = next((RULES[d.rule].advice for d in fatal if RULES[d.rule].advice), "")
+        raise CorpusError(
+            "\n".join(shown), advice or "mend the file, or leave out --strict to have it repaired by rule"
+        )
+
+
+def counts(defects: list[Defect] | tuple[Defect, ...]) -> dict[str, int]:
+    """Defects by rule, the most frequent first."""
+    return dict(collections.Counter(defect.rule for defect in defects).most_common())
+
+
+def listing(counted: dict[str, int]) -> str:
+    """Numbers of defects in words: `10 stray-inside, 2 overlap`."""
+    return ", ".join(f"{number:,} {rule}" for rule, number in counted.items())

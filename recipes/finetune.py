@@ -1,0 +1,200 @@
+"""Train a tagger on any labelled corpus that slimner reads: from a checkpoint that is there, or a small English one.
+
+    python recipes/finetune.py zoo/news_zh/checkpoint --train cluener/train.bio --dev cluener/dev.bio \
+        --out cluener-checkpoint --work .cluener
+    python recipes/finetune.py wordpiece --train wnut17/train.bio --dev wnut17/dev.bio \
+        --out wnut17-checkpoint --work .wnut17 --epochs 30
+
+The first continues a checkpoint: its encoder and tokenizer, and a new head for the types of the training file. The
+second starts from random weights: a cased WordPiece vocabulary made from the training file, and a small BERT. The
+average of the weights over the last steps is what is kept. The F1 printed is slimner's own, on `--dev`; a run can be
+stopped and goes on from the last saved step in `--work`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from slimner.eval import Corpus, read_corpus
+from slimner.eval.scoring import predict, score
+from slimner.variants.labels import Labels
+from slimner.variants.predictor import Predictor
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from torch import nn
+from train_news_zh import Trainer, batches, pad
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+    PreTrainedTokenizerFast,
+)
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+SCRATCH = "wordpiece"
+WINDOW = 256
+
+Row = tuple[list[int], list[int]]  # token ids with special ones, and the tag of each, -100 where none is asked for
+
+
+def word_pieces(corpus: Corpus, size: int) -> PreTrainedTokenizerFast:
+    """A cased WordPiece tokenizer made from the corpus's texts, as BERT's is built."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator((sentence.text for sentence in corpus.sentences), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=WINDOW, **names)
+
+
+def small_bert(vocabulary: int, tags: list[str]) -> BertForTokenClassification:
+    """A BERT of four layers of width 256 with random weights."""
+    return BertForTokenClassification(
+        BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=1024,
+            max_position_embeddings=WINDOW,
+            id2label=dict(enumerate(tags)),
+            label2id={tag: i for i, tag in enumerate(tags)},
+            pad_token_id=0,
+        )
+    )
+
+
+def rows(corpus: Corpus, predictor: Predictor) -> list[Row]:
+    """Token ids and targets; the first token of a scored word or character carries its tag, as it does when served."""
+    number = {tag: i for i, tag in enumerate(predictor.labels.tags)}
+    made: list[Row] = []
+    for sentence in corpus.sentences:
+        left = dict(enumerate(sentence.tags))
+        if sentence.words:
+            encoding = predictor.encode_words(sentence.text, sentence.tokens)
+            places = encoding.word_ids
+        else:
+            encoding = predictor.encode(sentence.text)
+            begins = {start: i for i, (start, _) in enumerate(sentence.tokens)}
+            places = [begins.get(start) for start, _ in encoding.offsets]
+        special = encoding.special_tokens_mask
+        tags = [
+            left.pop(place, None) if place is not None and not s else None
+            for place, s in zip(places, special, strict=True)
+        ]
+        made.append((encoding.ids[:WINDOW], [-100 if tag is None else number[tag] for tag in tags][:WINDOW]))
+    return made
+
+
+def dev_f1(predictor: Predictor, corpus: Corpus) -> float:
+    gold = [list(sentence.tags) for sentence in corpus.sentences]
+    strict, _, _ = score(gold, [predict(predictor, sentence) for sentence in corpus.sentences])
+    return strict.f1
+
+
+def train(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    work: Path = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    corpus, dev = read_corpus(arguments.train), read_corpus(arguments.dev)
+    tags = ["O", *(f"{prefix}-{kind}" for kind in corpus.types for prefix in "BI")]
+    if arguments.base == SCRATCH:
+        fast = word_pieces(corpus, arguments.vocabulary)
+        model: Any = small_bert(len(fast), tags)
+    else:
+        fast = PreTrainedTokenizerFast.from_pretrained(arguments.base)
+        model = AutoModelForTokenClassification.from_pretrained(
+            arguments.base,
+            id2label=dict(enumerate(tags)),
+            label2id={tag: i for i, tag in enumerate(tags)},
+            num_labels=len(tags),
+            ignore_mismatched_sizes=True,
+        )
+    model.config.ner_decoding = "constrained"
+    unknown, pad_id = fast.unk_token_id, fast.pad_token_id
+    labels = Labels(tuple(tags), "constrained")
+
+    def predictor(of: nn.Module) -> Predictor:
+        @torch.inference_mode()
+        def logits(ids: np.ndarray) -> np.ndarray:
+            result: np.ndarray = of(input_ids=torch.from_numpy(ids)[None]).logits[0].float().numpy()
+            return result
+
+        return Predictor(Tokenizer.from_str(fast.backend_tokenizer.to_str()), logits, labels, WINDOW)
+
+    data = rows(corpus, predictor(model))
+    lengths = [len(ids) for ids, _ in data]
+    per_epoch = len(batches(lengths, arguments.batch_tokens, random.Random(0)))
+    steps = int(per_epoch * 0.98) * arguments.epochs
+    trainer = Trainer("tagging", model, work, steps, arguments.rate)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tags)} tags, {steps} steps", flush=True)
+    model.train()
+    begun = time.time()
+    for epoch in range(trainer.step // (steps // arguments.epochs), arguments.epochs):
+        rng = random.Random(f"{arguments.seed}/{epoch}")
+        torch.manual_seed(rng.randrange(2**31))
+        for group in batches(lengths, arguments.batch_tokens, rng)[: steps // arguments.epochs]:
+            inputs = pad(
+                [
+                    [
+                        unknown if t != -100 and rng.random() < arguments.dropout else i
+                        for i, t in zip(*data[n], strict=True)
+                    ]
+                    for n in group
+                ],
+                pad_id,
+            )
+            targets = pad([data[n][1] for n in group], -100)
+            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
+                logits = model(input_ids=inputs, attention_mask=(inputs != pad_id).long()).logits
+                loss = nn.functional.cross_entropy(
+                    logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100, label_smoothing=0.02
+                )
+            trainer.update(loss)
+        trainer.save()
+        trainer.average.eval()
+        f1 = dev_f1(predictor(trainer.average), dev)
+        print(f"epoch {epoch + 1}/{arguments.epochs}: dev F1 {f1:.4f}, {time.time() - begun:.0f} s", flush=True)
+
+    out: Path = arguments.out
+    trainer.average.save_pretrained(out, safe_serialization=True)
+    fast.save_pretrained(out)
+    facts = {"dev_f1": round(dev_f1(predictor(trainer.average.eval()), dev), 4)}
+    facts |= {key: getattr(arguments, key) for key in ("seed", "epochs", "rate", "dropout")}
+    (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    print(f"dev F1 {facts['dev_f1']}; written to {out}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", help=f"directory of a checkpoint to continue, or '{SCRATCH}'")
+    parser.add_argument("--train", required=True, help="labelled corpus; its types become the model's")
+    parser.add_argument("--dev", required=True, help="the same, to report F1 on")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the finished checkpoint")
+    parser.add_argument("--work", type=Path, required=True, help="directory of the state to resume from")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rate", type=float, default=6e-4, help="peak learning rate")
+    parser.add_argument("--dropout", type=float, default=0.08, help="share of tokens replaced by the unknown one")
+    parser.add_argument("--batch-tokens", type=int, default=1536)
+    parser.add_argument("--vocabulary", type=int, default=8000, help=f"entries of the vocabulary of '{SCRATCH}'")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bfloat16", action="store_true", help="quicker, on processors that compute in it")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

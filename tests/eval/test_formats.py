@@ -1,0 +1,130 @@
+"""Every format written and read again is the same sentences, whatever characters are in them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from slimner.eval.corpora import Corpus, CorpusSource, Sentence, read_corpus, write
+
+from . import written
+
+SCHEMES = ("IOB2", "IOB1", "IO", "BIOS", "BIOES", "BMES", "BILOU")
+characters = st.lists(written.of_characters(), min_size=1, max_size=4)
+words = st.lists(written.of_words(), min_size=1, max_size=4)
+
+
+def read(text: str, encoding: str = "utf-8", name: str = "corpus", **source: object) -> Corpus:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / name
+        path.write_bytes(text.encode(encoding))
+        return read_corpus(CorpusSource(name=str(path), **source))  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.one_of(characters, words))
+def test_our_json_lines(sentences: list[Sentence]) -> None:
+    corpus = read(write(sentences))
+    assert corpus.sentences == tuple(sentences)
+    assert (corpus.format, corpus.defects) == ("jsonl", ())
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.one_of(characters, words), st.sampled_from(SCHEMES), st.booleans(), st.sampled_from(" \t"))
+def test_columns_in_every_scheme(sentences: list[Sentence], scheme: str, four: bool, separator: str) -> None:
+    assume(scheme != "IO" or not any(map(written.touching, sentences)))
+    text = written.columns(sentences, scheme, four=four, separator=separator)
+    assume(not four or separator == "\t" or sentences[0].words)  # a space as token among four spaces is none
+    corpus = read(text)
+    assert corpus.sentences == tuple(sentences)
+    assert (corpus.format, corpus.defects) == ("columns", ())
+
+
+@settings(deadline=None, max_examples=60)
+@given(characters)
+def test_cluener(sentences: list[Sentence]) -> None:
+    corpus = read(written.cluener(sentences))
+    assert corpus.sentences == tuple(sentences)
+    assert (corpus.format, corpus.defects) == ("cluener", ())
+
+
+@settings(deadline=None, max_examples=60)
+@given(characters, st.sampled_from(["label", "labels", "entities"]))
+def test_doccano(sentences: list[Sentence], key: str) -> None:
+    corpus = read(written.doccano(sentences, key))
+    assert corpus.sentences == tuple(sentences)
+    if key != "entities" or any(sentence.entities for sentence in sentences):
+        assert corpus.format == "doccano"
+    assert corpus.defects == ()
+
+
+@settings(deadline=None, max_examples=60)
+@given(characters, st.booleans())
+def test_label_studio(sentences: list[Sentence], utf16: bool) -> None:
+    corpus = read(written.label_studio(sentences, utf16=utf16))
+    assert corpus.sentences == tuple(sentences)
+    assert corpus.format == "label-studio"
+    assert {defect.rule for defect in corpus.defects} <= ({"utf16-offsets"} if utf16 else set())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gb18030"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends_do_not_change_what_is_read(encoding: str, end: str) -> None:
+    text = "臺 B-LOC\n灣 I-LOC\n的 O\n𠮷 B-PER\n\n＃ O\n１ O\n"
+    there = read(text.replace("\n", end), encoding)
+    assert there.sentences == read(text).sentences
+    assert [defect.rule for defect in there.defects] == (["not-utf8"] if encoding == "gb18030" else [])
+    assert [defect.line for defect in there.defects] == ([1] if encoding == "gb18030" else [])
+
+
+def test_lines_end_only_where_files_break_them() -> None:
+    corpus = read('{"text": "王\u2028芳", "entities": [{"start": 0, "end": 3, "type": "PER"}]}\r\n')
+    assert corpus.sentences[0].entities == [(0, 3, "PER")]
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("a1 I-X\nb1 B-X\n", "IOB1"),
+        ("a1 I-X\nb1 O\n", "IO"),
+        ("a1 X\nb1 O\n", "IO"),
+        ("a1 B-X\nb1 I-X\n", "IOB2"),
+        ("a1 B-X\nb1 E-X\nc1 S-X\n", "BIOES"),
+        ("a1 B-X\nb1 M-X\nc1 E-X\n", "BMES"),
+        ("a1 B-X\nb1 L-X\nc1 U-X\n", "BILOU"),
+        ("a1 B-X\nb1 I-X\nc1 S-X\n", "BIOS"),
+        ("a1 B_X\nb1 I_X\n", "IOB2"),
+    ],
+)
+def test_the_scheme_is_recognised(text: str, scheme: str) -> None:
+    corpus = read(text)
+    assert (corpus.scheme, corpus.types, corpus.defects) == (scheme, ("X",), ())
+
+
+def test_a_format_can_be_given_where_content_does_not_tell() -> None:
+    text = '{"text": "王芳", "entities": []}\n'
+    assert read(text).format == "jsonl"
+    assert read(text, format="doccano").sentences == read(text).sentences
+
+
+def test_a_column_file_may_begin_with_a_bracket() -> None:
+    corpus = read("[ O\n{ O\n王 B-PER\n")
+    assert corpus.sentences[0].text == "[{王"
+
+
+def test_an_array_of_rows_is_read_like_lines() -> None:
+    row = '{"text": "王芳", "entities": [{"start": 0, "end": 2, "type": "PER"}]}'
+    assert read(f"[\n{row},\n{row}\n]").sentences == read(f"{row}\n{row}\n").sentences
+
+
+def test_a_name_in_the_way_of_the_press_is_indexed_as_it_is_written() -> None:
+    """Full-width, white space inside a name, traditional, a rare ideograph: positions are those of the given text."""
+    text = "（ＡＢＣ　公司）１２月訪問臺 灣，𠮷田👍🏽說"
+    gold = [(1, 7, "ORG"), (13, 16, "LOC"), (17, 19, "PER")]
+    row = ", ".join(f'{{"start": {a}, "end": {b}, "type": "{kind}"}}' for a, b, kind in gold)
+    sentence = read(f'{{"text": "{text}", "entities": [{row}]}}').sentences[0]
+    assert [sentence.text[a:b] for a, b, _ in sentence.entities] == ["ＡＢＣ　公司", "臺 灣", "𠮷田"]
+    assert sentence.text == text
