@@ -15,6 +15,14 @@ nox.options.reuse_existing_virtualenvs = True
 
 FOLDERS = ("bench", "cli", "core", "eval", "reports", "serve", "variants", "zoo")
 ROOT = Path(__file__).parent
+BROWSER = (
+    "axe-playwright-python>=0.1.4",
+    "hypothesis>=6.100",
+    "playwright>=1.49",
+    "psutil>=5.9",
+    "pytest>=8.3",
+    "pytest-benchmark>=5.0",
+)
 
 
 @nox.session
@@ -90,6 +98,23 @@ def gate_error(session: nox.Session) -> None:
 def original(session: nox.Session) -> None:
     """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/original.md")
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Build the container image with buildah, start it, ask it, and list what is in it; as root."""
+    session.install("-e", ".", "psutil>=5.9")
+    session.run("python", "studies/image.py", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The web page in the system's Chromium, over a real server."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser"))):
+        session.error("no Chromium here; apt-get install chromium")
+    lab = "" if (ROOT / "zoo" / "news_zh" / "bundle").is_dir() else "[lab]"  # without a bundle one has to build a model
+    session.install("-e", f".{lab}", *BROWSER)
+    session.run("pytest", "-m", "browser", "tests/serve", *session.posargs)
 
 
 @nox.session
