@@ -92,7 +92,7 @@ class Predictor:
         probabilities = np.exp(log_softmax(chosen)[np.arange(len(indices)), indices])
         return Tagging(
             offsets=tuple(offsets),
-            tags=tuple(self.labels.tags[i] for i in indices),
+            tags=self.labels.iob2(indices),
             probabilities=tuple(probabilities.tolist()),
         )
 
