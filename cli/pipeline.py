@@ -12,6 +12,7 @@ import msgspec
 
 from ..bench import Step, Workload, measure, steps
 from ..core import child
+from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, ChildError, SlimnerError
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe, thread_environment
@@ -19,7 +20,7 @@ from ..core.records import BuildRecord, EvaluationRecord, Failure, MeasurementRe
 from ..core.store import RESULTS_SCHEMA
 from ..eval import Corpus
 from ..variants import Checkpoint, Variant, verify
-from ..variants.building import build, cache_directory, facts
+from ..variants.building import build, facts
 from .progress import Steps
 
 

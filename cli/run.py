@@ -21,14 +21,14 @@ from ..reports import compare, decide, write_report
 from ..reports.notes import notes
 from ..reports.report import RESULTS
 from ..reports.tables import terminal
-from ..variants import VARIANTS, Variant, resolve_checkpoint
+from ..variants import VARIANTS, LoadOptions, Variant, resolve_checkpoint
 from . import options
 from .pipeline import Inputs, Pipeline, order
 from .progress import Steps
 
 
 @click.command(short_help="The whole job: build, score, measure, compare, decide, report.")
-@click.argument("checkpoint", default="news-zh")
+@options.checkpoint
 @options.corpus
 @click.option(
     "--workload",
@@ -62,6 +62,7 @@ from .progress import Steps
 @options.debug
 def run(
     checkpoint: str,
+    load: LoadOptions,
     corpus: str,
     workload: str | None,
     names: str | None,
@@ -86,7 +87,7 @@ def run(
     slimner run
     slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
     """
-    source = resolve_checkpoint(checkpoint)
+    source = resolve_checkpoint(checkpoint, load)
     labelled = read_corpus(corpus)
     labelled.require_types(source.labels.types)
     chosen, broken = _chosen(names, baseline)

@@ -28,7 +28,7 @@ __all__ = ["CONFIG", "EMBEDDED", "WEIGHTS", "Checkpoint", "LoadOptions", "resolv
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A readable checkpoint. `window` counts tokens including the special ones; `trained` is False for random weights."""
+    """A readable checkpoint. `window` counts tokens, special ones too; `trained` is False for random weights."""
 
     name: str
     path: Path

@@ -134,12 +134,14 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
     """Indices, among the text's own tokens, of the first token of each word, and the words' offsets.
 
     What a tokenizer takes for a word may be a whole Chinese sentence (SentencePiece splits at white space only), so an
-    ideograph begins a unit wherever it begins a token. A combining mark that the tokenizer composed away belongs to the
-    unit before it.
+    ideograph begins a unit wherever it begins a token. The mark of a word's start, where it is a token by itself, is no
+    text, but it is the word's first token and speaks for it; an ideograph behind it speaks for itself. A combining mark
+    that the tokenizer composed away belongs to the unit before it, and so do further bytes of one character.
     """
     units: list[int] = []
     offsets: list[tuple[int, int]] = []
     word: int | None = None
+    mark: tuple[int, int | None] | None = None
     index = -1
     for special, token, (start, end), current in zip(
         encoding.special_tokens_mask, encoding.tokens, encoding.offsets, encoding.word_ids, strict=True
@@ -147,14 +149,16 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         if special:
             continue
         index += 1
-        if not token.strip(WORD_START) and text[start:end].strip(WORD_START):
-            continue  # the mark of a word's start by itself: it is no part of the text, whatever its offsets say
-        if units and current is not None and current == word and not _unspaced(text, start):
+        if not token.strip(WORD_START):
+            mark = (index, current)
+            continue
+        unspaced = _unspaced(text, start)
+        if units and current is not None and current == word and not (unspaced and start >= offsets[-1][1]):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
-            units.append(index)
+            units.append(mark[0] if mark and mark[1] == current and not unspaced else index)
             offsets.append((start, end))
-        word = current
+        word, mark = current, None
     for i, (start, end) in enumerate(offsets):
         limit = offsets[i + 1][0] if i + 1 < len(offsets) else len(text)
         while end < limit and unicodedata.category(text[end]).startswith("M"):

@@ -2,7 +2,7 @@
 
 Pickled or split weights become one `model.safetensors`, a slow tokenizer becomes its fast twin, a ModelScope directory
 (backbone under `encoder.`, head under `head.`, a CRF beside it) becomes the model of transformers it is, with the CRF's
-scores in `config.json`. What needs no change is linked. The result is kept in the cache under the hash of all it came from.
+scores in `config.json`. What needs no change is linked. The result is kept in the cache under a hash of its origins.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 def prepared(source: Path, options: LoadOptions) -> Path:
     """A directory in slimner's layout with the checkpoint of `source`; itself, if it is in that layout.
 
-    CheckpointError says what is missing, and what slimner refuses to do: run code of a checkpoint, read a pickle unasked.
+    CheckpointError says what is missing, and what is refused: running code of a checkpoint, reading a pickle unasked.
     """
     if not (source / CONFIG).is_file():
         raise CheckpointError(f"{source} has no {CONFIG}", "save it with save_pretrained()")
@@ -165,7 +165,9 @@ def _convert_weights(files: list[Path], target: Path) -> None:
         tensors, changes = _from_modelscope(tensors, config, target)
         _configure(target / CONFIG, target, changes)
     # Tensors may share memory (tied embeddings) or be views of a larger one; safetensors wants each by itself.
-    save_file({name: t.detach().clone().contiguous() for name, t in tensors.items()}, target / WEIGHTS, {"format": "pt"})
+    save_file(
+        {name: t.detach().clone().contiguous() for name, t in tensors.items()}, target / WEIGHTS, {"format": "pt"}
+    )
 
 
 def _is_zip(path: Path) -> bool:
@@ -173,9 +175,7 @@ def _is_zip(path: Path) -> bool:
         return file.read(2) == b"PK"
 
 
-def _from_modelscope(
-    tensors: Mapping[str, Any], config: Config, target: Path
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Weights under the names of transformers, and what config.json has to say besides."""
     from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES as CLASSES

@@ -1,7 +1,7 @@
 """Where a checkpoint's name leads: a directory, the Hugging Face hub, or ModelScope. Fetched files stay in their cache.
 
-What is fetched is what slimner reads, nothing else: the configuration, the tokenizer, and the weights, pickled ones only
-where the user allows them and there are no others.
+What is fetched is what slimner reads, nothing else: the configuration, the tokenizer, and the weights, pickled ones
+only where the user allows them and there are no others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def locate(name: str, *, allow_pickle: bool) -> Path:
 
 
 def _from_hub(name: str, allow_pickle: bool) -> Path:
-    """The snapshot of a hub id, from the cache or fetched; the hub's own variables hold (HF_HUB_OFFLINE, HF_HOME ...)."""
+    """The snapshot of a hub id, from the cache or fetched; the hub's own variables hold (HF_HUB_OFFLINE, HF_HOME)."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise MissingDependencyError("a hub id needs huggingface_hub", "pip install 'slimner[lab]'")
     from huggingface_hub import snapshot_download
@@ -63,7 +63,9 @@ def _from_hub(name: str, allow_pickle: bool) -> Path:
             ) from None
         except (OSError, ValueError, HFValidationError) as error:
             reason = str(error).strip().partition("\n")[0]
-            raise CheckpointError(f"hub: {name}: {reason}", "check the id and the revision, or give a directory") from None
+            raise CheckpointError(
+                f"hub: {name}: {reason}", "check the id and the revision, or give a directory"
+            ) from None
 
     path = fetch(*TEXTS, *SAFE)
     if allow_pickle and not _any(path, SAFE):

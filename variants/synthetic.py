@@ -4,7 +4,7 @@
 
 Shapes are those of the published configurations of these names. The tokenizer is made here: every ideograph is a token
 of its own, as in the vocabularies of Chinese models, so that lengths of Chinese texts in tokens are real for those of
-WordPiece and upper bounds for the others; words in Latin letters fall into letters, unless `vocab` gives a real vocabulary.
+WordPiece and upper bounds for the others; words in Latin letters fall into letters, unless `vocab` gives a real one.
 """
 
 from __future__ import annotations
@@ -91,15 +91,15 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     if asked:
         raise CheckpointError(f"'{name}': no option '{next(iter(asked))}'", "there are layers=N, hidden=N, vocab=FILE")
     if vocabulary is not None and not Path(vocabulary).is_file():
-        raise CheckpointError(f"no vocabulary {vocabulary}", "give a vocab.txt, a word piece a line, or a tokenizer.json")
+        raise CheckpointError(
+            f"no vocabulary {vocabulary}", "give a vocab.txt, a word piece a line, or a tokenizer.json"
+        )
     tags = options.labels or _tags(SHAPES[base])
     try:
         Labels.of(dict(enumerate_as_text(tags)), scheme=options.scheme)
     except ValueError as error:
         raise CheckpointError(f"'{name}': {error}", HOW_TO_NAME_TAGS) from None
-    key = sha256_of(
-        [LAYOUT, base, sizes, tags, options.scheme, sha256_file(Path(vocabulary)) if vocabulary else None]
-    )
+    key = sha256_of([LAYOUT, base, sizes, tags, options.scheme, sha256_file(Path(vocabulary)) if vocabulary else None])
     target = cache_directory() / "checkpoints" / key[:16]
     if target.is_dir():
         return target
@@ -207,7 +207,9 @@ def wordpiece(vocabulary: list[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens([token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if token in numbers])
+    tokenizer.add_special_tokens(
+        [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if token in numbers]
+    )
     return tokenizer
 
 

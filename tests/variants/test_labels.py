@@ -55,7 +55,9 @@ def test_spans_are_what_seqeval_finds_in_strict_mode(tags: list[str]) -> None:
         ({"a": "O"}, "not numbers"),
         ({"0": "O", "1": "B-PER", "2": "B-PER"}, "twice"),
         ({"0": "B-PER", "1": "I-PER"}, "no O"),
-        ({"0": "O", "1": "I-PER", "2": "I-LOC"}, "no 'B-PER' beside it"),
+        ({"0": "O", "1": "B-PER", "2": "LOC"}, "'LOC' is no tag as 'B-PER' is"),
+        ({"0": "O", "1": "X-PER", "2": "I-PER"}, "not any of IOB2"),
+        ({"0": "O", "1": "B-PER", "2": "M-PER", "3": "L-PER"}, "not any of IOB2"),
     ],
 )
 def test_label_sets_that_cannot_be_read_are_refused(id2label: dict[str, str], message: str) -> None:
