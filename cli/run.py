@@ -78,7 +78,8 @@ def run(
     as_json: bool,
     debug: bool,
 ) -> int:
-    """Take CHECKPOINT (a Hugging Face directory; the embedded news-zh if left out) through the whole job.
+    """Take CHECKPOINT through the whole job: a Hugging Face or ModelScope directory, a hub id with @revision if you
+    pin one, modelscope:ID, synthetic:NAME for random weights of a known shape, or the embedded news-zh.
 
     Ends with a table, the winner with its reasons, and a report in --out. Artifacts are cached; an interrupted run goes
     on where it stopped. A variant that fails is a row with its reason, the others finish, and the exit code is 4.
@@ -86,16 +87,19 @@ def run(
     \b
     slimner run
     slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
+    slimner run organization/name@revision --corpus test.bio
+    slimner run synthetic:bert-base-chinese
     """
     source = resolve_checkpoint(checkpoint, load)
     labelled = read_corpus(corpus)
-    labelled.require_types(source.labels.types)
+    if source.trained:
+        labelled.require_types(source.labels.types)
     chosen, broken = _chosen(names, baseline)
     workload = workload or _default_workload(labelled, out)
     texts = read_workload(workload)
     inputs = Inputs(
         checkpoint=source,
-        corpus=labelled,
+        corpus=labelled if source.trained else None,
         corpus_name=corpus,
         workload=texts,
         workload_name=workload,
@@ -116,7 +120,7 @@ def run(
     machine = describe()
     screen.print(
         f"{source.name} · {source.architecture} {source.parameters / 1e6:.1f} M · "
-        f"{len(labelled.sentences):,} sentences · {machine.cores} cores, {machine.instructions} · "
+        f"{f'{len(labelled.sentences):,} sentences' if source.trained else 'random weights'} · {machine.cores} cores, {machine.instructions} · "
         f"{threads} thread{'s' if threads > 1 else ''} each",
         markup=False,
         soft_wrap=True,

@@ -288,7 +288,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
 
 class Results(Record, frozen=True, kw_only=True):
-    """One whole run. The format's history is at the top of `slimner.core.store`."""
+    """One whole run; `corpus` is None if nothing could be scored. The format's history is at the top of `store`."""
 
     schema: int
     slimner: str
@@ -297,7 +297,7 @@ class Results(Record, frozen=True, kw_only=True):
     resumed: bool
     machine: Machine
     checkpoint: CheckpointFacts
-    corpus: CorpusFacts
+    corpus: CorpusFacts | None
     workload: WorkloadFacts
     settings: Settings
     builds: tuple[BuildRecord, ...] = ()

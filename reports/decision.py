@@ -75,7 +75,7 @@ def _infeasible(row: Row, policy: Policy) -> str:
         return f"failed ({row.failed})"
     if row.steady is None:
         return "memory was not measured"
-    if row.baseline:
+    if row.baseline or row.parity is not None:  # random weights: there is no F1 to keep
         return ""
     if row.change is None:
         return "F1 has no baseline to be compared with"
@@ -89,7 +89,7 @@ def _infeasible(row: Row, policy: Policy) -> str:
 
 def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
     if winner.baseline or baseline is None or baseline.steady is None:
-        return f"least memory, {megabytes(_memory(winner))} in steady state, of those that keep F1"
+        return f"least memory, {megabytes(_memory(winner))} in steady state, {'F1 not checked' if winner.parity else 'of those that keep F1'}"
     parts = [f"memory {_change(_memory(winner), _memory(baseline))}"]
     if winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
         parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
@@ -97,6 +97,8 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
         parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
     if winner.change is not None:
         parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
+    if winner.parity is not None:
+        parts.append("F1 not checked: random weights")
     return ", ".join(parts)
 
 

@@ -185,7 +185,7 @@ def _write_tokenizer(shape: Shape, vocabulary: Path | None, directory: Path) -> 
     elif vocabulary.suffix == ".json":
         tokenizer = Tokenizer.from_file(str(vocabulary))
     else:
-        tokenizer = wordpiece(vocabulary.read_text(encoding="utf-8").splitlines())
+        tokenizer = wordpiece(vocabulary.read_text(encoding="utf-8").rstrip("\n").split("\n"))
     tokenizer.save(str(directory / TOKENIZER))
     write_json(directory / TOKENIZER_CONFIG, {"model_max_length": 512})
     return tokenizer.get_vocab_size()
