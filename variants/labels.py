@@ -133,7 +133,7 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
         raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
     if wanted is not None and wanted not in SCHEMES:
         raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
-    fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme])]
+    fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
     if wanted in fits:
         return wanted  # type: ignore[return-value]
     if wanted is not None or not fits:
@@ -144,6 +144,11 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
     if fits[0] == "IOB2" and any(tag.startswith("I-") and f"B-{tag[2:]}" not in tags for tag in names):
         return "IOB1"  # a type that never needs B- to part two neighbours
     return fits[0]
+
+
+def _can_end(letters: set[str], scheme: Scheme) -> bool:
+    """Whether an entity of those letters can be whole: some schemes need a letter at its end."""
+    return "E" not in LETTERS[scheme].values() or any(LETTERS[scheme][letter] in "ES" for letter in letters)
 
 
 def _part(tag: str, scheme: Scheme) -> tuple[str, str]:

@@ -194,6 +194,8 @@ def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -
     for name, tensor in tensors.items():
         if name.startswith("head.crf."):
             crf[name.rpartition(".")[2].removesuffix("_transitions")] = tensor.double().tolist()
+        elif name.startswith("encoder.pooler."):
+            continue  # for whole sentences; a token classifier has none
         elif name.startswith("encoder."):
             renamed[f"{prefix}.{name.removeprefix('encoder.')}"] = tensor
         elif name.startswith(("head.linear.", "head.classifier.")):

@@ -10,7 +10,7 @@ WordPiece and upper bounds for the others; words in Latin letters fall into lett
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -96,7 +96,7 @@ def synthesized(name: str, options: LoadOptions) -> Path:
         )
     tags = options.labels or _tags(SHAPES[base])
     try:
-        Labels.of(dict(enumerate_as_text(tags)), scheme=options.scheme)
+        Labels.of({str(i): tag for i, tag in enumerate(tags)}, scheme=options.scheme)
     except ValueError as error:
         raise CheckpointError(f"'{name}': {error}", HOW_TO_NAME_TAGS) from None
     key = sha256_of([LAYOUT, base, sizes, tags, options.scheme, sha256_file(Path(vocabulary)) if vocabulary else None])
@@ -121,11 +121,6 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     return target
 
 
-def enumerate_as_text(tags: tuple[str, ...] | list[str]) -> list[tuple[str, str]]:
-    """Tags with their numbers as configurations write them."""
-    return [(str(i), tag) for i, tag in enumerate(tags)]
-
-
 def _tags(shape: Shape) -> tuple[str, ...]:
     letters = "BIES" if shape.crf else "BI"
     return ("O", *(f"{letter}-{kind}" for kind in TYPES for letter in letters))
@@ -136,20 +131,11 @@ def make_in_child(
 ) -> bool:
     """The child's job: the weights, and the configuration."""
     import torch
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoModelForTokenClassification
 
     given = SHAPES[shape]
-    changes = {**given.changes, "vocab_size": vocabulary}
-    if "layers" in sizes:
-        changes["n_layers" if given.family == "distilbert" else "num_hidden_layers"] = sizes["layers"]
-    if "hidden" in sizes:
-        changes |= _width(given.family, sizes["hidden"])
-    names = dict(enumerate(tags))
     torch.manual_seed(SEED)
-    config = AutoConfig.for_model(
-        given.family, **changes, id2label=names, label2id={tag: i for i, tag in names.items()}
-    )
-    AutoModelForTokenClassification.from_config(config).save_pretrained(directory)
+    AutoModelForTokenClassification.from_config(configured(shape, sizes, vocabulary, tags)).save_pretrained(directory)
     own: dict[str, Any] = {"ner_random": True}
     if scheme:
         own["ner_scheme"] = scheme
@@ -167,6 +153,20 @@ def make_in_child(
     path = Path(directory) / CONFIG
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | own)
     return True
+
+
+def configured(shape: str, sizes: Mapping[str, int], vocabulary: int, tags: Sequence[str]) -> Any:
+    """The configuration, as transformers has it, of a shape with other sizes."""
+    from transformers import AutoConfig
+
+    given = SHAPES[shape]
+    changes = {**given.changes, "vocab_size": vocabulary}
+    if "layers" in sizes:
+        changes["n_layers" if given.family == "distilbert" else "num_hidden_layers"] = sizes["layers"]
+    if "hidden" in sizes:
+        changes |= _width(given.family, sizes["hidden"])
+    names = dict(enumerate(tags))
+    return AutoConfig.for_model(given.family, **changes, id2label=names, label2id={t: i for i, t in names.items()})
 
 
 def _width(family: str, hidden: int) -> dict[str, int]:
