@@ -118,9 +118,10 @@ def run(
     )
     screen = options.err_console()
     machine = describe()
+    scored = f"{len(labelled.sentences):,} sentences" if source.trained else "random weights"
     screen.print(
         f"{source.name} · {source.architecture} {source.parameters / 1e6:.1f} M · "
-        f"{f'{len(labelled.sentences):,} sentences' if source.trained else 'random weights'} · {machine.cores} cores, {machine.instructions} · "
+        f"{scored} · {machine.cores} cores, {machine.instructions} · "
         f"{threads} thread{'s' if threads > 1 else ''} each",
         markup=False,
         soft_wrap=True,

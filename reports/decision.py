@@ -88,8 +88,9 @@ def _infeasible(row: Row, policy: Policy) -> str:
 
 
 def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
+    kept = "F1 not checked: random weights" if winner.parity else "of those that keep F1"
     if winner.baseline or baseline is None or baseline.steady is None:
-        return f"least memory, {megabytes(_memory(winner))} in steady state, {'F1 not checked' if winner.parity else 'of those that keep F1'}"
+        return f"least memory, {megabytes(_memory(winner))} in steady state, {kept}"
     parts = [f"memory {_change(_memory(winner), _memory(baseline))}"]
     if winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
         parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")

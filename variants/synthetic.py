@@ -47,6 +47,7 @@ _BASE: Mapping[str, Any] = {"hidden_size": 768, "num_attention_heads": 12, "inte
 _ROBERTA: Mapping[str, Any] = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 _DEBERTA: Mapping[str, Any] = {
     **_BASE,
+    "num_hidden_layers": 12,
     "relative_attention": True,
     "pos_att_type": ["p2c", "c2p"],
     "position_buckets": 256,
@@ -214,7 +215,7 @@ def wordpiece(vocabulary: list[str]) -> Tokenizer:
 
 
 def _made_wordpiece(size: int) -> Tokenizer:
-    letters = [chr(code) for code in (*range(0x30, 0x3A), *range(0x61, 0x7B))]
+    letters = [chr(first + code) for first in (0, 0xFEE0) for code in (*range(0x30, 0x3A), *range(0x61, 0x7B))]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"##{letter}" for letter in letters)]
     return wordpiece(_filled([*tokens, *_characters(size - len(tokens))], size))
 
