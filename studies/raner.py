@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import shutil
@@ -162,3 +163,18 @@ def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, lo
             step += 1
         print(f"{spent:5.1f} min  step {step}  loss {float(loss):.2f}", flush=True)
     return write_directory(directory, config.to_dict(), tensors_of(encoder, linear, crf), vocabulary, longest)
+
+
+def main() -> None:
+    """Train a small directory."""
+    parser = argparse.ArgumentParser(description="Trains a small RaNER directory from nothing.")
+    parser.add_argument("--vocab", type=Path, required=True, help="vocab.txt of bert-base-chinese")
+    parser.add_argument("--train", type=Path, required=True, help="a column file")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--out", type=Path, required=True, help="directory to write; it must not exist")
+    given = parser.parse_args()
+    trained(given.out, given.vocab, given.train, minutes=given.minutes, longest=512)
+
+
+if __name__ == "__main__":
+    main()
