@@ -36,8 +36,9 @@ Entities = set[tuple[int, int, str]]
 CLASSES = {
     "raised": "the other raised an error; ours answered",
     "cut": "the text is longer than the model's window: the other cuts it, ours reads it in windows",
-    "ill-formed": "the best tags of single tokens are no sequence of the scheme (an I-X with no B-X before it): "
-    "the other makes an entity of it, ours takes the best sequence that is one",
+    "ill-formed": "the best tags are no sequence of the scheme (an I-X with no B-X before it, a B-X with no E-X behind "
+    "it): the other makes an entity of it, ours takes whole entities only, and the best sequence of them where the "
+    "checkpoint is decoded so",
     "inside a word": "tags differ inside a word of several tokens: ours, as in training, lets its first token speak, "
     "the other reads each token, or averages over them",
     "offsets": "the same names at other places: the other's offsets are found by searching, or hold white space",
@@ -99,6 +100,9 @@ class Account:
         units, _ = _units(encoding, text)
         best = logits[units].argmax(1)
         if predictor.labels.crf is None and (predictor.labels.decode(logits[units]) != best).any():
+            return "ill-formed"
+        names = [predictor.labels.tags[i] for i in predictor.labels.decode(logits[units])]
+        if sum(b - a for a, b, _ in spans(names, predictor.labels.scheme)) < sum(tag != "O" for tag in names):
             return "ill-formed"
         if len(units) < len(logits):
             tags = [predictor.labels.tags[i] for i in logits.argmax(1)]

@@ -28,6 +28,7 @@ from slimner.core.store import write_text
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, LoadOptions, Predictor, open_predictor, read_manifest, resolve_checkpoint
 from slimner.variants.building import build
+from slimner.variants.labels import spans
 from slimner.variants.predictor import _units
 from slimner.variants.viterbi import viterbi
 
@@ -145,12 +146,13 @@ def compare(name: str, directory: Path, texts: list[str], longest: int) -> tuple
     for variant, predictor in predictors.items():
         say(f"{name}: {variant}")
         mine = {i: [(e.start, e.end, e.type) for e in predictor(texts[i])] for i in range(len(texts))}
-        classes = collections.Counter(classify(texts[i], mine[i], theirs[i].entities or []) for i in answered)
+        kinds = {i: classify(predictor, texts[i], mine[i], theirs[i].entities or []) for i in answered}
+        classes = collections.Counter(kinds.values())
         same = classes.pop("same", 0)
         if variant in EXACT:
             bad += classes.get("other", 0)
             for i in answered:
-                if classify(texts[i], mine[i], theirs[i].entities or []) == "other":
+                if kinds[i] == "other":
                     say(f"  {texts[i]!r}\n  ours   {mine[i]}\n  theirs {theirs[i].entities}")
         parity = read_manifest(artifacts[variant]).parity
         rows.append(
@@ -180,7 +182,9 @@ def compare(name: str, directory: Path, texts: list[str], longest: int) -> tuple
     return lines, bad
 
 
-def classify(text: str, mine: list[tuple[int, int, str]], theirs: list[tuple[int, int, str]]) -> str:
+def classify(
+    predictor: Predictor, text: str, mine: list[tuple[int, int, str]], theirs: list[tuple[int, int, str]]
+) -> str:
     """What kind of difference there is between the entities of one text."""
     if mine == theirs:
         return "same"
@@ -191,7 +195,11 @@ def classify(text: str, mine: list[tuple[int, int, str]], theirs: list[tuple[int
         return "special tokens as text"
     if [kind for *_, kind in mine] == [kind for *_, kind in theirs]:
         return "offsets"
-    return "other"
+    encoding = predictor.encode(text)
+    logits = predictor.logits(encoding)[_units(encoding, text)[0]]
+    tags = [predictor.labels.tags[i] for i in predictor.labels.decode(logits)]
+    whole = sum(end - start for start, end, _ in spans(tags, predictor.labels.scheme))
+    return "ill-formed tags" if whole < sum(tag != "O" for tag in tags) else "other"
 
 
 def scores_line(directory: Path, predictor: Predictor, texts: list[str]) -> str:
@@ -272,6 +280,8 @@ A CRF is decoded in numpy here, in torch there; on 500 random sequences of up to
 - **offsets**: the same names at another place: it looks tokens up in the lower-cased text, which may be longer than the
   text (İ), and finds an earlier place than the token's where a character was dropped.
 - **white space at an edge**: the same name; slimner leaves white space at its edge out.
+- **ill-formed tags**: the best sequence under the CRF may still break the scheme (B-PER, then O). The tags are equal;
+  ModelScope makes a name of what is there, slimner takes whole names only, as seqeval's strict mode counts them.
 - **special tokens as text**: it reads [SEP] typed by a user as the end of the text; to slimner it is text.
 """,
     )

@@ -152,7 +152,8 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         if not token.strip(WORD_START):
             mark = (index, current)
             continue
-        unspaced = _unspaced(text, start)
+        # "##x" that is no text goes on with a word: WordPiece knows words, which kana may form
+        unspaced = _unspaced(text, start) and not (token.startswith("##") and not text.startswith("##", start))
         if units and current is not None and current == word and not (unspaced and start >= offsets[-1][1]):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
