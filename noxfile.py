@@ -118,6 +118,20 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def parity(session: nox.Session) -> None:
+    """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
+    session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
+    session.run("python", "studies/parity.py", "--out", "docs/parity.md", *session.posargs)
+
+
+@nox.session
+def agreement(session: nox.Session) -> None:
+    """The table of docs/agreement.md: slimner beside transformers, Optimum and ModelScope."""
+    session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
+    session.run("python", "studies/agreement.py", "--out", "docs/agreement.md", *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build sdist and wheel, and show that the bare wheel opens an ONNX artifact with nothing of the lab installed."""
     session.install("build>=1.2")

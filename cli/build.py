@@ -6,22 +6,25 @@ from pathlib import Path
 
 import click
 
+from ..core.cache import cache_directory
 from ..core.errors import ArtifactError
-from ..variants import VARIANTS, resolve_checkpoint, verify
+from ..variants import VARIANTS, LoadOptions, Manifest, resolve_checkpoint, verify
 from ..variants.building import build as build_artifact
-from ..variants.building import cache_directory, place
+from ..variants.building import place
 from . import options
 
 
 @click.command(short_help="Build one variant of a checkpoint into a directory.")
-@click.argument("checkpoint", default="news-zh")
+@options.checkpoint
 @click.option("--variant", required=True, metavar="NAME", help="What to build; `slimner variants` lists them.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write; it must not exist.")
 @options.timeout
 @options.as_json
 @options.debug
-def build(checkpoint: str, variant: str, out: Path, timeout: float, as_json: bool, debug: bool) -> None:
-    """Build CHECKPOINT (a Hugging Face directory, or news-zh) as one variant.
+def build(
+    checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: float, as_json: bool, debug: bool
+) -> None:
+    """Build CHECKPOINT (a directory, a hub id, modelscope:ID, synthetic:NAME, or news-zh) as one variant.
 
     The build runs in a process of its own, is compared with the checkpoint, and appears in --out whole or not at all.
     A copy stays in the cache ($SLIMNER_CACHE, or .slimner here), so that the same build is not made twice.
@@ -29,9 +32,10 @@ def build(checkpoint: str, variant: str, out: Path, timeout: float, as_json: boo
     \b
     slimner build --variant onnx-int8 --out my-artifact
     slimner build path/to/checkpoint --variant fp32 --out baseline
+    slimner build organization/name@revision --variant onnx-int8 --out my-artifact
     """
     chosen = VARIANTS.get(variant)
-    source = resolve_checkpoint(checkpoint)
+    source = resolve_checkpoint(checkpoint, load)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
     console = options.err_console()
@@ -45,9 +49,15 @@ def build(checkpoint: str, variant: str, out: Path, timeout: float, as_json: boo
     parity = manifest.parity
     console = options.out_console()
     console.print(
-        f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, {'cached' if cached else f'{manifest.build_s:.1f} s'})\n"
+        f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, "
+        f"{'cached' if cached else _cost(manifest)})\n"
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
         f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's\n"
         f"next     slimner eval {out}     slimner bench {out}",
         markup=False,
     )
+
+
+def _cost(manifest: Manifest) -> str:
+    peak = f", peak {manifest.build_peak_bytes / 1e9:.2f} GB" if manifest.build_peak_bytes else ""
+    return f"{manifest.build_s:.1f} s{peak}"

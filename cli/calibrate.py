@@ -12,6 +12,7 @@ import msgspec
 
 from ..bench import read_workload
 from ..bench.pairs import measure_pairs
+from ..core.cache import cache_directory
 from ..core.errors import SlimnerError, UserError
 from ..core.gate_records import Calibration
 from ..core.journal import Journal
@@ -19,7 +20,7 @@ from ..core.machine import boot_id, describe, fingerprint
 from ..core.store import read_json, write_json
 from ..reports.calibration import RUNS, SCHEMA, section, summarize
 from ..variants import VARIANTS, resolve_checkpoint, verify
-from ..variants.building import build, cache_directory
+from ..variants.building import build
 from . import options
 from .progress import Steps
 from .sides import pair_settings

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..bench.pairs import Pair, measure_pairs
+from ..core.cache import cache_directory
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe
 from ..core.paired import LOOKS
@@ -18,7 +19,6 @@ from ..eval import CorpusSource
 from ..reports import Question, compare_sides
 from ..reports.gate import settle
 from ..variants import verify
-from ..variants.building import cache_directory
 from . import options
 from .progress import Steps
 from .sides import Given, Inputs, evaluate, inputs_of, recorded_side, unmeasured

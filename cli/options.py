@@ -13,7 +13,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from ..core.errors import MissingDependencyError
+from ..core.errors import MissingDependencyError, UserError
 from ..core.machine import describe
 from ..core.quantities import SECONDS, SIZES, quantity
 from ..core.records import Note
@@ -21,7 +21,8 @@ from ..eval import Corpus, CorpusSource
 from ..eval import read_corpus as eval_read_corpus
 from ..eval.corpora import EMBEDDED, FORMATS, counts, listing
 from ..reports.tables import Section
-from ..variants import Manifest
+from ..variants import LoadOptions, Manifest
+from ..variants.labels import SCHEMES
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before
@@ -123,6 +124,46 @@ budget = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def checkpoint(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument CHECKPOINT and what a user may say of it; the command gets `checkpoint` and `load`."""
+
+    @functools.wraps(command)
+    def wrapped(*, labels: str | None, scheme: str | None, allow_pickle: bool, **rest: Any) -> Any:
+        load = LoadOptions(labels=_tags(labels) if labels else None, scheme=scheme, allow_pickle=allow_pickle)
+        return command(load=load, **rest)
+
+    for decorate in (
+        click.option(
+            "--allow-pickle",
+            is_flag=True,
+            help="Read a checkpoint whose weights are pickled (as weights only: no code in it is run).",
+        ),
+        click.option(
+            "--scheme",
+            type=click.Choice(SCHEMES),
+            default=None,
+            help="Scheme of the model's tags. [default: told from the tags; IOB2 where they could be IOB1 as well]",
+        ),
+        click.option(
+            "--labels",
+            default=None,
+            metavar="O,B-PER,...|FILE",
+            help="The model's tags in the order of its outputs, if the checkpoint does not name them (LABEL_0, ...).",
+        ),
+        click.argument("checkpoint", default="news-zh"),
+    ):
+        wrapped = decorate(wrapped)
+    return wrapped
+
+
+def _tags(value: str) -> tuple[str, ...]:
+    if Path(value).is_file():
+        return tuple(line.strip() for line in Path(value).read_text(encoding="utf-8").splitlines() if line.strip())
+    if "," not in value:
+        raise UserError(f"--labels: no file '{value}'", "give the tags with commas, or a file with one a line")
+    return tuple(tag.strip() for tag in value.split(","))
 
 
 def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:

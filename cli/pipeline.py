@@ -12,6 +12,7 @@ import msgspec
 
 from ..bench import Step, Workload, measure, steps
 from ..core import child
+from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, ChildError, SlimnerError
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe, thread_environment
@@ -19,15 +20,18 @@ from ..core.records import BuildRecord, EvaluationRecord, Failure, MeasurementRe
 from ..core.store import RESULTS_SCHEMA
 from ..eval import Corpus
 from ..variants import Checkpoint, Variant, verify
-from ..variants.building import build, cache_directory, facts
+from ..variants.building import build, facts
 from .progress import Steps
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run was asked for, read and checked; `workload_name` is what a child reads."""
+    """Everything a run was asked for, read and checked; `workload_name` is what a child reads.
+
+    `corpus` is None for random weights, whose answers mean nothing.
+    """
 
     checkpoint: Checkpoint
-    corpus: Corpus
+    corpus: Corpus | None
     workload: Workload
     workload_name: str
     variants: tuple[Variant, ...]
@@ -53,8 +57,10 @@ class Pipeline:
         self.progress.phase("build", len(self.inputs.variants))
         builds = [built for variant in self.inputs.variants if (built := self._build(variant))]
         self._open_journal()
-        self.progress.phase("evaluate", len(self.artifacts))
-        evaluations = [scored for name in tuple(self.artifacts) if (scored := self._evaluate(name))]
+        evaluations: list[EvaluationRecord] = []
+        if self.inputs.corpus is not None:
+            self.progress.phase("evaluate", len(self.artifacts))
+            evaluations = [scored for name in tuple(self.artifacts) if (scored := self._evaluate(name))]
         todo = list(steps(list(self.artifacts.values()), settings.repetitions))
         self.progress.phase("measure", len(todo))
         measurements = [measured for step in todo if (measured := self._measure(step))]
@@ -66,7 +72,7 @@ class Pipeline:
             resumed=self.journal.resumed,
             machine=describe(),
             checkpoint=facts(self.inputs.checkpoint),
-            corpus=self.inputs.corpus.facts,
+            corpus=self.inputs.corpus.facts if self.inputs.corpus else None,
             workload=self.inputs.workload.facts,
             settings=settings,
             builds=tuple(builds),
@@ -82,7 +88,7 @@ class Pipeline:
     def _open_journal(self) -> None:
         identity = (
             sorted(path.name for path in self.artifacts.values()),
-            self.inputs.corpus.sha256,
+            self.inputs.corpus.sha256 if self.inputs.corpus else None,
             self.inputs.workload.sha256,
             self.inputs.settings,
             describe(),
@@ -130,6 +136,7 @@ class Pipeline:
         )
 
     def _evaluate(self, variant: str) -> EvaluationRecord | None:
+        assert self.inputs.corpus is not None
         step = f"evaluate {variant}"
         record = self.journal.get(step, EvaluationRecord)
         if record is None:

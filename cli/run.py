@@ -21,7 +21,7 @@ from ..reports import Policy, compare, decide, read_policy, write_report
 from ..reports.notes import notes
 from ..reports.report import RESULTS
 from ..reports.tables import terminal
-from ..variants import VARIANTS, Variant, resolve_checkpoint
+from ..variants import VARIANTS, LoadOptions, Variant, resolve_checkpoint
 from . import options
 from .pick import print_decision
 from .pipeline import Inputs, Pipeline, order
@@ -29,7 +29,7 @@ from .progress import Steps
 
 
 @click.command(short_help="The whole job: build, score, measure, compare, decide, report.")
-@click.argument("checkpoint", default="news-zh")
+@options.checkpoint
 @options.corpus
 @click.option(
     "--workload",
@@ -64,6 +64,7 @@ from .progress import Steps
 @options.debug
 def run(
     checkpoint: str,
+    load: LoadOptions,
     corpus: CorpusSource,
     workload: str | None,
     names: str | None,
@@ -80,7 +81,8 @@ def run(
     as_json: bool,
     debug: bool,
 ) -> int:
-    """Take CHECKPOINT (a Hugging Face directory; the embedded news-zh if left out) through the whole job.
+    """Take CHECKPOINT through the whole job: a Hugging Face or ModelScope directory, a hub id with @revision if you
+    pin one, modelscope:ID, synthetic:NAME for random weights of a known shape, or the embedded news-zh.
 
     Ends with a table, the winner with its reasons, and a report in --out. Artifacts are cached; an interrupted run goes
     on where it stopped. A variant that fails is a row with its reason, the others finish, and the exit code is 4.
@@ -88,17 +90,20 @@ def run(
     \b
     slimner run
     slimner run path/to/checkpoint --corpus test.bio --variants fp32,onnx-int8
+    slimner run organization/name@revision --corpus test.bio
+    slimner run synthetic:bert-base-chinese
     """
     policy = read_policy(policy_file) if policy_file else Policy()
-    source = resolve_checkpoint(checkpoint)
+    source = resolve_checkpoint(checkpoint, load)
     labelled = options.read_corpus(corpus)
-    labelled.require_types(source.labels.types)
+    if source.trained:
+        labelled.require_types(source.labels.types)
     chosen, broken = _chosen(names, baseline)
     workload = workload or _default_workload(labelled, out)
     texts = read_workload(workload)
     inputs = Inputs(
         checkpoint=source,
-        corpus=labelled,
+        corpus=labelled if source.trained else None,
         workload=texts,
         workload_name=workload,
         variants=chosen,
@@ -116,9 +121,10 @@ def run(
     )
     screen = options.err_console()
     machine = describe()
+    scored = f"{len(labelled.sentences):,} sentences" if source.trained else "random weights"
     screen.print(
         f"{source.name} · {source.architecture} {source.parameters / 1e6:.1f} M · "
-        f"{len(labelled.sentences):,} sentences · {machine.cores} cores, {machine.instructions} · "
+        f"{scored} · {machine.cores} cores, {machine.instructions} · "
         f"{threads} thread{'s' if threads > 1 else ''} each",
         markup=False,
         soft_wrap=True,

@@ -10,6 +10,7 @@ import msgspec
 from ..bench import Workload, read_workload
 from ..bench.session import Step, measure_timed
 from ..core import child
+from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, UserError
 from ..core.machine import describe, thread_environment
 from ..core.records import EvaluationRecord, Results, Settings
@@ -18,7 +19,7 @@ from ..core.verdicts import Side, sides
 from ..eval import Corpus, CorpusSource
 from ..variants import VARIANTS, resolve_checkpoint, verify
 from ..variants.artifacts import MANIFEST
-from ..variants.building import build, cache_directory
+from ..variants.building import build
 from . import options
 from .progress import Steps
 

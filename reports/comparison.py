@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..core.metrics import METRICS
-from ..core.records import EvaluationRecord, MeasurementRecord, Results, Score
+from ..core.records import EvaluationRecord, MeasurementRecord, Parity, Results, Score
 from ..core.statistics import DRIFT, Spread, by_length, clean_ms, latency_spread, spread
 from ..eval import F1Change, Interval, f1_change, f1_interval
 
@@ -20,6 +20,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     one text at a time, `cold_start` in s from exec to the first answer, `concurrent` in answers per s with five clients
     in one process. Each is a mean over fresh processes with its interval. `lengths[i]` holds the latencies in ms of
     length bucket i. `disturbed` blocks stayed so after they were repeated, and are left out of the latencies.
+    `parity` with the checkpoint takes the place of F1 in a run without a corpus (random weights).
     """
 
     variant: str
@@ -39,6 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     samples: int = 0
     disturbed: int = 0
     failed: str = ""
+    parity: Parity | None = None
     figures: dict[str, tuple[float, ...]] = {}
     """Each metric of `slimner.core.metrics` that has one value a timed process, in order."""
 
@@ -103,6 +105,7 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
         f1=f1_interval(evaluation, seed=seed) if evaluation else None,
         change=f1_change(base, evaluation, seed=seed) if base and evaluation and not is_baseline else None,
         by_type=evaluation.strict_by_type if evaluation else {},
+        parity=build.parity if build and results.corpus is None else None,
         size_bytes=build.size_bytes if build else None,
         failed="; ".join(failures),
     )

@@ -18,6 +18,9 @@ from .units import megabytes, milliseconds, points, seconds
 # How far beyond a constraint is still a near miss, as a share of it.
 NEAR = 0.1
 
+# Only random weights have no score at all.
+UNCHECKED = "F1 not checked: random weights"
+
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`winner` is None when no variant is feasible, and `closest` then misses its constraints by least.
@@ -220,7 +223,8 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
             f"{'most' if metric.higher_is_better else 'least'} {metric.title}, {show(metric, value)}"
             for metric, value in goals
         )
-        return f"{best}, of those that pass" if policy.limits else f"{best}, of those that keep F1"
+        kept = UNCHECKED if winner.parity else "of those that pass" if policy.limits else "of those that keep F1"
+        return f"{best}, {kept}"
     parts = [f"{m.title} {_change(v, baseline.value(m.name))}" for m, v in goals]
     if "p95" not in policy.objective and winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
         parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
@@ -229,7 +233,7 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
     if winner.change is not None and policy.f1_max_drop_pp is not None:
         parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
     elif winner.f1 is None and policy.f1_max_drop_pp is not None:
-        parts.append("F1 not checked")
+        parts.append(UNCHECKED)
     return ", ".join(parts)
 
 

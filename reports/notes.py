@@ -17,6 +17,17 @@ WIDE = 0.1
 def notes(results: Results) -> list[Note]:
     """Notes on a whole run, most important first."""
     found = [*measurement_notes(results.measurements), machine_note(results.machine)]
+    if results.corpus is None:
+        found.insert(
+            0,
+            Note(
+                code="random-weights",
+                message="F1 and constraints on it are not checked: random weights. In its place "
+                "stand the share of tags that are fp32's and the largest difference of logits (random logits lie close "
+                "together, a trained model keeps more of its tags)",
+                remedy="run it on the trained checkpoint before you decide",
+            ),
+        )
     if results.resumed:
         found.append(
             Note(

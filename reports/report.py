@@ -78,7 +78,7 @@ def _sections(
     yield f"# {checkpoint.name}: which variant"
     yield (
         f"{checkpoint.architecture}, {checkpoint.parameters / 1e6:.1f} million parameters. "
-        f"{_corpus(results)}; "
+        f"{_scored_on(results)}; "
         f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length(50)}, "
         f"p95 {results.workload.length(95)}, longest {results.workload.length(100)} characters). "
         f"{settings.threads} thread(s) each, {settings.repetitions} timed processes a variant. "
@@ -200,10 +200,11 @@ def _differences(differences: Sequence[Differences], winner: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def _corpus(results: Results) -> str:
+def _scored_on(results: Results) -> str:
     if results.corpus is None:
-        return "Nothing was scored"
-    return f"{results.corpus.entities:,} entities in {results.corpus.sentences:,} sentences of {results.corpus.name}"
+        return "Random weights, so nothing is scored"
+    corpus = results.corpus
+    return f"{corpus.entities:,} entities in {corpus.sentences:,} sentences of {corpus.name}"
 
 
 def decision_lines(decision: Decision) -> list[str]:

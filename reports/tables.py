@@ -26,9 +26,13 @@ def cells(row: Row) -> tuple[str, ...]:
     else:
         p = row.change.points
         change = f"{p.value:+.2f} ({p.low:+.2f} to {p.high:+.2f})"
+    f1 = score(row.f1)
+    if row.parity is not None:
+        f1 = f"{row.parity.tag_agreement * 100:.1f} % same tags"
+        change = change if row.baseline else f"logits within {row.parity.max_abs_logit_difference:.2g}"
     return (
         row.variant,
-        score(row.f1),
+        f1,
         change,
         megabytes(row.size_bytes),
         spread_of(row.cold_start, seconds),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+from slimner.core.cache import cache_directory
 from slimner.core.machine import describe
 from slimner.core.records import Settings
 from slimner.variants import VARIANTS, resolve_checkpoint
-from slimner.variants.building import build, cache_directory
+from slimner.variants.building import build
 
 
 def artifact_of(checkpoint: str, variant: str) -> Path:

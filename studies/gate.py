@@ -30,6 +30,7 @@ from slimner.bench import read_workload
 from slimner.bench.pairs import Pair, PairedRun, measure_pairs
 from slimner.cli.calibrate import path_of
 from slimner.cli.sides import evaluate, inputs_of, pair_settings
+from slimner.core.cache import cache_directory
 from slimner.core.journal import Journal
 from slimner.core.machine import boot_id
 from slimner.core.metrics import METRICS
@@ -42,7 +43,7 @@ from slimner.eval import CorpusSource, f1_change
 from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, resolve_checkpoint
-from slimner.variants.building import build, cache_directory
+from slimner.variants.building import build
 
 PAIRS = {"nothing": 60, "slow": 40, "leak": 20}
 VARIANT_OF = {"slow": "planted-slow", "leak": "planted-leak", "f1": "planted-f1"}

@@ -10,7 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# how long an example takes depends on what else the machine does
+hypothesis.settings.register_profile("slimner", deadline=None)
+hypothesis.settings.load_profile("slimner")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script: children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
@@ -33,11 +33,6 @@ from .variant import VARIANTS, BuildContext, Variant
 
 FP32_TOLERANCE = 1e-4
 PARITY_TEXTS = 24
-
-
-def cache_directory() -> Path:
-    """Where artifacts are kept: `$SLIMNER_CACHE`, or `.slimner` in the working directory."""
-    return Path(os.environ.get("SLIMNER_CACHE") or ".slimner")
 
 
 def facts(checkpoint: Checkpoint) -> CheckpointFacts:
@@ -84,9 +79,8 @@ def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: f
         child.run(
             "slimner.variants.building:build_in_child",
             {
-                "checkpoint": checkpoint.name
-                if checkpoint.path == zoo.checkpoint().resolve()
-                else str(checkpoint.path),
+                "checkpoint": str(checkpoint.path),
+                "name": checkpoint.name,
                 "variant": variant.name,
                 "directory": str(directory),
                 "key": key,
@@ -107,10 +101,11 @@ def place(artifact: Path, out: Path) -> None:
         shutil.copytree(artifact, directory, dirs_exist_ok=True)
 
 
-def build_in_child(checkpoint: str, variant: str, directory: str, key: str) -> Manifest:
+def build_in_child(checkpoint: str, name: str, variant: str, directory: str, key: str) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
-    source, chosen, target = resolve_checkpoint(checkpoint), VARIANTS.get(variant), Path(directory)
+    source = msgspec.structs.replace(resolve_checkpoint(checkpoint), name=name)
+    chosen, target = VARIANTS.get(variant), Path(directory)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
     chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))

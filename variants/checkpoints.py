@@ -1,4 +1,8 @@
-"""Checkpoints: a Hugging Face directory of a token-classification model, or the embedded `news-zh`."""
+"""Checkpoints: what a model is built from, however it is named and stored.
+
+Everything downstream reads one layout: a directory with `config.json` of a ...ForTokenClassification model, a fast
+`tokenizer.json`, and `model.safetensors`. A checkpoint in another layout is prepared once into that one (preparing.py).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import hashlib
 import math
 import struct
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from tokenizers import Tokenizer
@@ -14,19 +18,17 @@ from tokenizers import Tokenizer
 from .. import zoo
 from ..core.errors import CheckpointError
 from ..core.store import sha256_file
+from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, Config, read, window
 from .labels import Labels
+from .preparing import WEIGHTS, LoadOptions, prepared
+from .sources import EMBEDDED, locate
+from .synthetic import PREFIX, synthesized
 
-EMBEDDED = "news-zh"
-WEIGHTS = "model.safetensors"
-TOKENIZER = "tokenizer.json"
-CONFIG = "config.json"
-
-# Position embeddings of these families start behind the padding index.
-OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert"})
+__all__ = ["CONFIG", "EMBEDDED", "WEIGHTS", "Checkpoint", "LoadOptions", "resolve_checkpoint"]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A readable checkpoint. `window` counts tokens including the special ones."""
+    """A readable checkpoint. `window` counts tokens, special ones too; `trained` is False for random weights."""
 
     name: str
     path: Path
@@ -35,6 +37,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     window: int
     parameters: int
     sha256: str
+    trained: bool = True
 
     @property
     def tokenizer(self) -> Path:
@@ -42,87 +45,38 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / TOKENIZER
 
 
-def resolve_checkpoint(name: str) -> Checkpoint:
-    """The checkpoint behind a directory or an embedded name; CheckpointError says what is missing or unreadable."""
-    path = zoo.checkpoint() if name == EMBEDDED else Path(name)
-    if not path.exists():
-        raise CheckpointError(
-            f"no checkpoint '{name}'",
-            f"give a directory with {CONFIG}, {TOKENIZER} and {WEIGHTS}, or '{EMBEDDED}' for the embedded one",
-        )
-    if not path.is_dir():
-        raise CheckpointError(
-            f"{path} is a file", f"a checkpoint is a directory with {CONFIG}, {TOKENIZER} and {WEIGHTS}"
-        )
-    for file, remedy in (
-        (CONFIG, "save it with save_pretrained()"),
-        (TOKENIZER, "save a fast tokenizer beside the model: AutoTokenizer.from_pretrained(...).save_pretrained(...)"),
-        (WEIGHTS, "save it with save_pretrained(..., safe_serialization=True); pickled weights are not loaded"),
-    ):
-        if not (path / file).is_file():
-            raise CheckpointError(f"{path} has no {file}", remedy)
-    config = _read(path / CONFIG, _Config)
-    limits = path / "tokenizer_config.json"
-    tokenizer_config = _read(limits, _TokenizerConfig) if limits.is_file() else _TokenizerConfig()
-    architecture = (config.architectures or ["?"])[0]
-    if not architecture.endswith("ForTokenClassification"):
-        raise CheckpointError(
-            f"{path / CONFIG}: architecture {architecture} does not classify tokens",
-            "give a checkpoint of a ...ForTokenClassification model",
-        )
+def resolve_checkpoint(name: str, options: LoadOptions | None = None) -> Checkpoint:
+    """The checkpoint behind a directory, a hub id, `modelscope:ID`, `synthetic:NAME` or the embedded name.
+
+    CheckpointError says what is missing or unreadable.
+    """
+    options = options or LoadOptions()
+    if name.startswith(PREFIX):
+        return _read(name, synthesized(name, options))
+    source = zoo.checkpoint() if name == EMBEDDED else locate(name, allow_pickle=options.allow_pickle)
+    return _read(name if not Path(name).is_dir() else source.resolve().name, prepared(source, options))
+
+
+def _read(name: str, path: Path) -> Checkpoint:
+    config = read(path / CONFIG, Config)
     try:
-        labels = Labels.of(config.id2label or {}, decoding=config.ner_decoding)
+        labels = Labels.of(config.id2label or {}, config.ner_decoding, config.ner_scheme, config.ner_crf)
     except ValueError as error:
-        raise CheckpointError(
-            f"{path / CONFIG}: {error}", "set id2label to the tags the model was trained on"
-        ) from None
+        raise CheckpointError(f"{path / CONFIG}: {error}", HOW_TO_NAME_TAGS) from None
     try:
         Tokenizer.from_file(str(path / TOKENIZER))
     except Exception as error:  # the tokenizers library raises nothing narrower
         raise CheckpointError(f"{path / TOKENIZER}: {error}", "save the tokenizer again") from None
     return Checkpoint(
-        name=EMBEDDED if name == EMBEDDED else path.resolve().name,
+        name=name,
         path=path.resolve(),
-        architecture=architecture.removesuffix("ForTokenClassification"),
+        architecture=config.architecture.removesuffix("ForTokenClassification"),
         labels=labels,
-        window=_window(config, tokenizer_config),
+        window=window(path, config),
         parameters=_parameters(path / WEIGHTS),
         sha256=_content_hash(path),
+        trained=not config.ner_random,
     )
-
-
-class _Config(msgspec.Struct):
-    """What slimner reads of a model's config.json."""
-
-    architectures: list[str] | None = None
-    id2label: dict[str, str] | None = None
-    model_type: str | None = None
-    max_position_embeddings: int | None = None
-    pad_token_id: int | None = None
-    ner_decoding: str = "argmax"
-
-
-class _TokenizerConfig(msgspec.Struct):
-    """What slimner reads of a tokenizer_config.json; a model without a limit has an absurdly large number there."""
-
-    model_max_length: float | None = None
-
-
-T = TypeVar("T")
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: {error}", "save the checkpoint again") from None
-
-
-def _window(config: _Config, tokenizer_config: _TokenizerConfig) -> int:
-    positions = config.max_position_embeddings or 512
-    if config.model_type in OFFSET_POSITIONS:
-        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    return int(min(positions, tokenizer_config.model_max_length or positions))
 
 
 def _parameters(path: Path) -> int:
@@ -147,7 +101,7 @@ def _parameters(path: Path) -> int:
 def _content_hash(path: Path) -> str:
     """One hash over the files that decide what the model answers."""
     digest = hashlib.sha256()
-    for file in (CONFIG, TOKENIZER, "tokenizer_config.json", WEIGHTS):
+    for file in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS):
         if (path / file).is_file():
             digest.update(f"{file}:{sha256_file(path / file)}\n".encode())
     return digest.hexdigest()

@@ -47,12 +47,24 @@ def _quantize(module: Any) -> Any:
     from torch.ao.quantization import quantize_dynamic
     from torch.ao.quantization.qconfig import float_qparams_weight_only_qconfig, per_channel_dynamic_qconfig
 
+    kinds = {torch.nn.Linear: per_channel_dynamic_qconfig, torch.nn.Embedding: float_qparams_weight_only_qconfig}
+    called = {name: kinds[type(part)] for name, part in _called(module).items() if type(part) in kinds}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return quantize_dynamic(
-            module,
-            {torch.nn.Linear: per_channel_dynamic_qconfig, torch.nn.Embedding: float_qparams_weight_only_qconfig},
-        )
+        return quantize_dynamic(module, called)
+
+
+def _called(module: Any) -> dict[str, Any]:
+    """The parts that a forward pass calls, by name; DeBERTa only reads the weights of some embeddings."""
+    import torch
+
+    called: set[Any] = set()
+    hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in module.modules()]
+    with torch.inference_mode():
+        module(input_ids=torch.zeros((1, 4), dtype=torch.int64))
+    for hook in hooks:
+        hook.remove()
+    return {name: part for name, part in module.named_modules() if part in called}
 
 
 def _tensors(module: Any) -> dict[str, Any]:

@@ -1,60 +1,105 @@
-"""Tags of a model and how scores become entities: IOB2, by best tag or by best valid sequence."""
+"""Tags of a model and how its scores become entities: five schemes of tags, decoded one by one or as a sequence."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
 
+from .viterbi import viterbi
+
 Span = tuple[int, int, str]
-Decoding = Literal["argmax", "constrained"]
+Decoding = Literal["argmax", "constrained", "crf"]
+Scheme = Literal["IOB2", "IOB1", "BIOES", "BMES", "BILOU", "IO"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+# What the letters of a scheme mean: B begins, I goes on, E ends, S is a name of one unit.
+LETTERS: Mapping[Scheme, Mapping[str, str]] = {
+    "IOB2": {"B": "B", "I": "I"},
+    "IOB1": {"B": "B", "I": "I"},
+    "BIOES": {"B": "B", "I": "I", "E": "E", "S": "S"},
+    "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"},
+    "BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"},
+    "IO": {"I": "I"},
+}
+
+
+class Crf(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores of a linear-chain CRF: of starting with a tag, ending with it, and of `transitions[from][to]`."""
+
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+    transitions: tuple[tuple[float, ...], ...]
 
 
 class Labels(msgspec.Struct, frozen=True):
-    """The tags of a model in the order of its outputs.
+    """The tags of a model in the order of its outputs, and the scheme they are written in.
 
-    `decoding` is "argmax" (the best tag of each token by itself, as transformers does) or "constrained" (the best
-    sequence in which I-X follows B-X or I-X only).
+    `decoding` is "argmax" (the best tag of each token by itself, as transformers does), "constrained" (the best
+    sequence in which I-X follows B-X or I-X only) or "crf" (the best sequence under `crf`).
     """
 
     tags: tuple[str, ...]
     decoding: Decoding = "argmax"
+    scheme: Scheme = "IOB2"
+    crf: Crf | None = None
 
     @classmethod
-    def of(cls, id2label: Mapping[str, str], decoding: str = "argmax") -> Labels:
-        """Labels from a configuration's `id2label`; ValueError if they are not IOB2 tags."""
+    def of(
+        cls, id2label: Mapping[str, str], decoding: str = "argmax", scheme: str | None = None, crf: Crf | None = None
+    ) -> Labels:
+        """Labels from a configuration's `id2label`; ValueError if they are not tags of one scheme.
+
+        Without `scheme` it is told from the tags; IOB2, where they could be IOB1 as well.
+        """
         try:
             tags = tuple(id2label[key] for key in sorted(id2label, key=int))
         except ValueError:
             raise ValueError("id2label has keys that are not numbers") from None
         if not tags or [int(k) for k in sorted(id2label, key=int)] != list(range(len(tags))):
             raise ValueError("id2label does not number its tags from 0")
-        if wrong := [tag for tag in tags if tag != "O" and not re.fullmatch(r"[BI]-.+", tag)]:
-            raise ValueError(f"'{wrong[0]}' is not an IOB2 tag (O, B-TYPE, I-TYPE)")
-        if stray := [tag for tag in tags if tag.startswith("I-") and f"B-{tag[2:]}" not in tags]:
-            raise ValueError(f"'{stray[0]}' has no 'B-{stray[0][2:]}' beside it, so this is not IOB2")
-        if duplicates := {tag for tag in tags if tags.count(tag) > 1}:
-            raise ValueError(f"tag '{min(duplicates)}' appears twice in id2label")
-        if "O" not in tags or len(tags) < 2:
+        if unnamed := [tag for tag in tags if re.fullmatch(r"LABEL_\d+", tag)]:
+            raise ValueError(f"'{unnamed[0]}' is a number, not a name: the checkpoint does not say what its tags mean")
+        if "O" not in tags or set(tags) == {"O"}:
             raise ValueError("the tags have no O, or nothing but O")
-        if decoding not in ("argmax", "constrained"):
-            raise ValueError(f"ner_decoding '{decoding}' is neither 'argmax' nor 'constrained'")
-        return cls(tags=tags, decoding=decoding)  # type: ignore[arg-type]
+        if duplicates := {tag for tag in tags if tags.count(tag) > 1 and tag != "O"}:
+            raise ValueError(f"tag '{min(duplicates)}' appears twice in id2label")
+        if decoding not in get_args(Decoding):
+            raise ValueError(f"ner_decoding '{decoding}' is none of {', '.join(get_args(Decoding))}")
+        if (crf is not None) != (decoding == "crf"):
+            raise ValueError("ner_decoding 'crf' and the scores in ner_crf belong together")
+        if crf is not None and {len(crf.start), len(crf.end), len(crf.transitions), *map(len, crf.transitions)} != {
+            len(tags)
+        }:
+            raise ValueError(f"ner_crf is not of the {len(tags)} tags")
+        found = _scheme(tags, scheme)
+        if decoding == "constrained" and found != "IOB2":
+            raise ValueError(f"ner_decoding 'constrained' is for IOB2 tags, these are {found}")
+        return cls(tags=tags, decoding=decoding, scheme=found, crf=crf)  # type: ignore[arg-type]
 
     @property
     def types(self) -> tuple[str, ...]:
         """Entity types, in the order of the tags."""
-        return tuple(dict.fromkeys(tag[2:] for tag in self.tags if tag != "O"))
+        return tuple(dict.fromkeys(_part(tag, self.scheme)[1] for tag in self.tags if tag != "O"))
 
     def decode(self, logits: np.ndarray) -> np.ndarray:
         """Tag indices, shape (units,), from logits, shape (units, tags)."""
+        if self.crf is not None:
+            return viterbi(logits, *_arrays(self.crf))
         best: np.ndarray = logits.argmax(axis=1)
         if self.decoding == "argmax" or self._valid(best):
             return best  # the best sequence of all is valid, so it is also the best valid one
-        return self._best_valid(log_softmax(logits))
+        allowed = self._allowed()
+        return viterbi(log_softmax(logits), allowed[:-1], allowed[-1], np.zeros(len(self.tags)))
+
+    def iob2(self, indices: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+        """The tags of those indices as IOB2 tags, which is what is scored and served, whatever the model's scheme."""
+        tags = tuple(self.tags[i] for i in indices)
+        return tags if self.scheme == "IOB2" else iob2(tags, self.scheme)
 
     def _allowed(self) -> np.ndarray:
         """0 where the tag of the column may follow that of the row, else minus infinity; the last row is the start."""
@@ -71,35 +116,94 @@ class Labels(msgspec.Struct, frozen=True):
         rows = np.concatenate(([len(self.tags)], indices[:-1]))
         return bool(np.isfinite(allowed[rows, indices]).all())
 
-    def _best_valid(self, scores: np.ndarray) -> np.ndarray:
-        allowed = self._allowed()
-        best = scores[0] + allowed[-1]
-        origins = np.zeros(scores.shape, dtype=np.int64)
-        for i in range(1, len(scores)):
-            candidates = best[:, None] + allowed[:-1]
-            origins[i] = candidates.argmax(axis=0)
-            best = candidates.max(axis=0) + scores[i]
-        path = np.zeros(len(scores), dtype=np.int64)
-        path[-1] = best.argmax()
-        for i in range(len(scores) - 1, 0, -1):
-            path[i - 1] = origins[i, path[i]]
-        return path
+
+@functools.lru_cache(maxsize=8)
+def _arrays(crf: Crf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.asarray(crf.transitions), np.asarray(crf.start), np.asarray(crf.end)
 
 
-def spans(tags: Sequence[str]) -> list[Span]:
-    """Entities (start, end, type) of a tag sequence, strictly: a B-X and the I-X that follow; a stray I-X is none.
+def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
+    """The scheme of a model's tags; ValueError if they are of none, or not of the one wanted."""
+    names = [tag for tag in tags if tag != "O"]
+    match = [re.fullmatch(r"([A-Z])-(.+)", tag) for tag in names]
+    letters = {m.group(1) for m in match if m}
+    if not any(match):
+        letters = {"I"}  # bare names of types, as some IO models have
+    elif odd := [tag for tag, m in zip(names, match, strict=True) if not m]:
+        raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
+    if wanted is not None and wanted not in SCHEMES:
+        raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
+    fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
+    for scheme in fits:
+        if scheme == wanted:
+            return scheme
+    if wanted is not None or not fits:
+        which = wanted or f"any of {', '.join(SCHEMES)}"
+        raise ValueError(f"the tags, such as '{names[0]}' and '{names[-1]}', are not {which}")
+    if letters == {"I"}:
+        return "IO"
+    if fits[0] == "IOB2" and any(tag.startswith("I-") and f"B-{tag[2:]}" not in tags for tag in names):
+        return "IOB1"  # a type that never needs B- to part two neighbours
+    return fits[0]
 
-    This is seqeval's strict mode with the IOB2 scheme, so what is served is what was scored.
+
+def _can_end(letters: set[str], scheme: Scheme) -> bool:
+    """Whether an entity of those letters can be whole: some schemes need a letter at its end."""
+    return "E" not in LETTERS[scheme].values() or any(LETTERS[scheme][letter] in "ES" for letter in letters)
+
+
+def _part(tag: str, scheme: Scheme) -> tuple[str, str]:
+    """A tag as (O, B, I, E or S, type)."""
+    if tag == "O":
+        return "O", ""
+    letter = LETTERS[scheme].get(tag[0]) if tag[1:2] == "-" else None
+    return (letter, tag[2:]) if letter else ("I", tag)
+
+
+def spans(tags: Sequence[str], scheme: Scheme = "IOB2") -> list[Span]:
+    """Entities (start, end, type) of a tag sequence, strictly: what is not a whole entity of the scheme is none.
+
+    This is seqeval's strict mode with the same scheme (BMES is its IOBES with another letter), so what is served is
+    what was scored; IO, which seqeval has not, is every run of one type.
     """
+    parts = [*(_part(tag, scheme) for tag in tags), ("O", "")]
     found: list[Span] = []
-    start, kind = -1, ""
-    for i, tag in enumerate([*tags, "O"]):
-        if start >= 0 and tag != f"I-{kind}":
-            found.append((start, i, kind))
-            start = -1
-        if tag.startswith("B-"):
-            start, kind = i, tag[2:]
+    before, i = ("O", ""), 0
+    while i < len(parts) - 1:
+        end = i + 1
+        if _starts(before, parts[i], scheme):
+            while parts[end][0] in "IE" and parts[end][1] == parts[end - 1][1] and parts[end - 1][0] in "BI":
+                end += 1
+            if _ends(parts[end - 1], parts[end], scheme):
+                found.append((i, end, parts[i][1]))
+        before, i = parts[end - 1], end
     return found
+
+
+def _starts(before: tuple[str, str], now: tuple[str, str], scheme: Scheme) -> bool:
+    if scheme == "IO":
+        return now[0] == "I" and now != before
+    if scheme == "IOB1":  # B- only parts neighbours of one type
+        if now[0] == "B":
+            return before[0] in "BI" and before[1] == now[1]
+        return now[0] == "I" and not (before[0] == "I" and before[1] == now[1])
+    return now[0] in "BS"
+
+
+def _ends(last: tuple[str, str], after: tuple[str, str], scheme: Scheme) -> bool:
+    if scheme in ("IO", "IOB2"):
+        return True
+    if scheme == "IOB1":
+        return not (last[0] == after[0] == "B" and last[1] != after[1])
+    return last[0] in "ES"
+
+
+def iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
+    """The same entities in IOB2."""
+    result = ["O"] * len(tags)
+    for start, end, kind in spans(tags, scheme):
+        result[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+    return tuple(result)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

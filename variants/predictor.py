@@ -31,6 +31,7 @@ UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00
 
 # What SentencePiece and byte-level tokenizers put in the place of the space before a word.
 WORD_START = "\u2581\u0120 "
+WRITTEN_MARKS = ("\u2581", "\u0120")
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -109,7 +110,7 @@ class Predictor:
         probabilities = np.exp(log_softmax(chosen)[np.arange(len(indices)), indices])
         return Tagging(
             offsets=tuple(offsets),
-            tags=tuple(self.labels.tags[i] for i in indices),
+            tags=self.labels.iob2(indices),
             probabilities=tuple(probabilities.tolist()),
         )
 
@@ -164,12 +165,15 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
     """Indices, among the text's own tokens, of the first token of each word, and the words' offsets.
 
     What a tokenizer takes for a word may be a whole Chinese sentence (SentencePiece splits at white space only), so an
-    ideograph begins a unit wherever it begins a token. A combining mark that the tokenizer composed away belongs to the
-    unit before it, and so does what else a tokenizer made of a character.
+    ideograph begins a unit wherever it begins a token. The mark of a word's start, where it is a token by itself, is no
+    text, but it is the word's first token and speaks for it; an ideograph behind it speaks for itself. A combining mark
+    that the tokenizer composed away belongs to the unit before it, and so does what else a tokenizer made of a
+    character.
     """
     units: list[int] = []
     offsets: list[tuple[int, int]] = []
     word: int | None = None
+    mark: tuple[int, int | None] | None = None
     index = -1
     for special, token, (start, end), current in zip(
         encoding.special_tokens_mask, encoding.tokens, encoding.offsets, encoding.word_ids, strict=True
@@ -177,17 +181,20 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         if special:
             continue
         index += 1
-        if not token.strip(WORD_START) and text[start:end].strip(WORD_START):
-            continue  # the mark of a word's start by itself: it is no part of the text, whatever its offsets say
+        if not token.strip(WORD_START) and text[start:end] not in WRITTEN_MARKS:
+            mark = (index, current)
+            continue
         if text[start:end].isspace():
             continue  # between names or in one, but neither its beginning nor its end
         inside = bool(units) and start < offsets[-1][1]  # of a character that became several, "㎡" or the bytes of "京"
-        if inside or (units and current is not None and current == word and not _unspaced(text, start)):
+        # "##x" that is no text goes on with a word: WordPiece knows words, which kana may form
+        unspaced = _unspaced(text, start) and not (token.startswith("##") and not text.startswith("##", start))
+        if inside or (units and current is not None and current == word and not unspaced):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
         elif start < end:
-            units.append(index)
+            units.append(mark[0] if mark and mark[1] == current and not unspaced else index)
             offsets.append((start, end))
-        word = current
+        word, mark = current, None
     for i, (start, end) in enumerate(offsets):
         limit = offsets[i + 1][0] if i + 1 < len(offsets) else len(text)
         while end < limit and unicodedata.category(text[end]).startswith("M"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimner.variants.labels import Labels, log_softmax, spans
+from slimner.variants.labels import LETTERS, Crf, Labels, Scheme, log_softmax, spans
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 ID2LABEL = {str(i): tag for i, tag in enumerate(TAGS)}
@@ -55,7 +55,9 @@ def test_spans_are_what_seqeval_finds_in_strict_mode(tags: list[str]) -> None:
         ({"a": "O"}, "not numbers"),
         ({"0": "O", "1": "B-PER", "2": "B-PER"}, "twice"),
         ({"0": "B-PER", "1": "I-PER"}, "no O"),
-        ({"0": "O", "1": "I-PER", "2": "I-LOC"}, "no 'B-PER' beside it"),
+        ({"0": "O", "1": "B-PER", "2": "LOC"}, "'LOC' is no tag as 'B-PER' is"),
+        ({"0": "O", "1": "X-PER", "2": "I-PER"}, "not any of IOB2"),
+        ({"0": "O", "1": "B-PER", "2": "M-PER", "3": "L-PER"}, "not any of IOB2"),
     ],
 )
 def test_label_sets_that_cannot_be_read_are_refused(id2label: dict[str, str], message: str) -> None:
@@ -66,3 +68,104 @@ def test_label_sets_that_cannot_be_read_are_refused(id2label: dict[str, str], me
 def test_an_unknown_decoding_is_refused() -> None:
     with pytest.raises(ValueError, match="beam"):
         Labels.of(ID2LABEL, "beam")
+
+
+SCHEME_TAGS: dict[Scheme, tuple[str, ...]] = {
+    scheme: ("O", *(f"{letter}-{kind}" for kind in ("PER", "LOC") for letter in letters))
+    for scheme, letters in LETTERS.items()
+}
+
+
+def by_seqeval(tags: list[str], scheme: Scheme) -> list[tuple[int, int, str]]:
+    from seqeval import scheme as schemes
+
+    kind = {"BIOES": "IOBES", "BMES": "IOBES"}.get(scheme, scheme)
+    if scheme == "BMES":
+        tags = [tag.replace("M-", "I-") for tag in tags]
+    found = schemes.Entities([tags], getattr(schemes, kind)).entities[0] if tags else []
+    return [(e.start, e.end, e.tag) for e in found]
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES", "BMES", "BILOU"])
+@given(data=st.data())
+def test_spans_of_every_scheme_are_what_seqeval_finds_in_strict_mode(scheme: Scheme, data: st.DataObject) -> None:
+    tags = data.draw(st.lists(st.sampled_from(SCHEME_TAGS[scheme]), max_size=30))
+    assert spans(tags, scheme) == by_seqeval(tags, scheme)
+
+
+@given(st.lists(st.sampled_from(SCHEME_TAGS["IO"]), max_size=30))
+def test_entities_of_io_are_runs_of_one_type(tags: list[str]) -> None:
+    runs, start = [], 0
+    for tag, run in itertools.groupby(tags):
+        end = start + len(list(run))
+        if tag != "O":
+            runs.append((start, end, tag[2:]))
+        start = end
+    assert spans(tags, "IO") == runs
+
+
+@pytest.mark.parametrize("scheme", LETTERS)
+@given(data=st.data())
+def test_iob2_tags_hold_the_entities_of_the_models_scheme(scheme: Scheme, data: st.DataObject) -> None:
+    labels = Labels.of({str(i): tag for i, tag in enumerate(SCHEME_TAGS[scheme])}, scheme=scheme)
+    indices = data.draw(st.lists(st.integers(0, len(labels.tags) - 1), max_size=20))
+    tags = [labels.tags[i] for i in indices]
+    assert spans(labels.iob2(indices)) == spans(tags, scheme)
+    assert labels.types == ("PER", "LOC")
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme"),
+    [
+        ("O B-PER I-PER", "IOB2"),
+        ("O B-PER", "IOB2"),
+        ("O I-PER B-ORG I-ORG", "IOB1"),
+        ("O I-PER I-LOC", "IO"),
+        ("O PER LOC", "IO"),
+        ("O B-PER I-PER E-PER S-PER", "BIOES"),
+        ("O B-PER M-PER E-PER S-PER", "BMES"),
+        ("O B-PER I-PER L-PER U-PER", "BILOU"),
+        ("O B-PER I-PER O O", "IOB2"),
+    ],
+)
+def test_the_scheme_is_told_from_the_tags(tags: str, scheme: str) -> None:
+    assert Labels.of({str(i): tag for i, tag in enumerate(tags.split())}).scheme == scheme
+
+
+def test_a_scheme_that_the_tags_could_also_be_is_taken_when_it_is_named() -> None:
+    assert Labels.of(ID2LABEL, scheme="IOB1").scheme == "IOB1"
+    with pytest.raises(ValueError, match="are not BMES"):
+        Labels.of(ID2LABEL, scheme="BMES")
+    with pytest.raises(ValueError, match="no scheme 'IOBES'; there are IOB2, "):
+        Labels.of(ID2LABEL, scheme="IOBES")
+
+
+scores = st.floats(-9, 9)
+
+
+@given(data=st.data(), count=st.integers(1, 4), units=st.integers(1, 5))
+def test_a_crf_decodes_to_the_best_sequence_of_all(data: st.DataObject, count: int, units: int) -> None:
+    def row(size: int) -> tuple[float, ...]:
+        return tuple(data.draw(st.lists(scores, min_size=size, max_size=size)))
+
+    start, end, transitions = row(count + 1), row(count + 1), tuple(row(count + 1) for _ in range(count + 1))
+    emissions = np.asarray([row(count + 1) for _ in range(units)])
+    names = {"0": "O", **{str(i + 1): f"B-{chr(65 + i)}" for i in range(count)}}
+    labels = Labels.of(names, "crf", crf=Crf(start=start, end=end, transitions=transitions))
+
+    def total(path: tuple[int, ...]) -> float:
+        steps = sum(transitions[a][b] for a, b in itertools.pairwise(path))
+        return float(start[path[0]] + end[path[-1]] + steps + sum(emissions[i, tag] for i, tag in enumerate(path)))
+
+    best = max(total(path) for path in itertools.product(range(count + 1), repeat=units))
+    assert total(tuple(labels.decode(emissions).tolist())) == pytest.approx(best)
+
+
+def test_a_crf_of_another_size_or_without_its_decoding_is_refused() -> None:
+    crf = Crf(start=(0.0,), end=(0.0,), transitions=((0.0,),))
+    with pytest.raises(ValueError, match="not of the 5 tags"):
+        Labels.of(ID2LABEL, "crf", crf=crf)
+    with pytest.raises(ValueError, match="belong together"):
+        Labels.of(ID2LABEL, crf=crf)
+    with pytest.raises(ValueError, match="belong together"):
+        Labels.of(ID2LABEL, "crf")

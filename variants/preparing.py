@@ -1,0 +1,223 @@
+"""Other layouts of a checkpoint, turned once into the one that everything downstream reads.
+
+Pickled or split weights become one `model.safetensors`, a slow tokenizer becomes its fast twin, a ModelScope directory
+(backbone under `encoder.`, head under `head.`, a CRF beside it) becomes the model of transformers it is, with the CRF's
+scores in `config.json`. What needs no change is linked. The result is kept in the cache under a hash of its origins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..core import child
+from ..core.cache import cache_directory
+from ..core.errors import CheckpointError
+from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
+from .configuration import (
+    CONFIG,
+    HOW_TO_NAME_TAGS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    Config,
+    id2label,
+    is_modelscope,
+    read,
+)
+from .labels import Labels
+from .sources import FROM_MODELSCOPE, PICKLED, SAFE, TEXTS
+
+WEIGHTS = "model.safetensors"
+LAYOUT = 1
+TIMEOUT_S = 1800.0
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
+
+    labels: tuple[str, ...] | None = None
+    scheme: str | None = None
+    allow_pickle: bool = False
+
+
+def prepared(source: Path, options: LoadOptions) -> Path:
+    """A directory in slimner's layout with the checkpoint of `source`; itself, if it is in that layout.
+
+    CheckpointError says what is missing, and what is refused: running code of a checkpoint, reading a pickle unasked.
+    """
+    if not (source / CONFIG).is_file():
+        raise CheckpointError(f"{source} has no {CONFIG}", "save it with save_pretrained()")
+    config = read(source / CONFIG, Config)
+    if config.auto_map:
+        raise CheckpointError(
+            f"{source / CONFIG} names code of its own (auto_map), which slimner never runs",
+            "if a class of transformers loads these weights, remove auto_map from the file",
+        )
+    if not is_modelscope(source, config) and not config.classifies_tokens:
+        raise CheckpointError(
+            f"{source / CONFIG}: architecture {config.architecture} does not classify tokens",
+            "give a checkpoint of a ...ForTokenClassification model",
+        )
+    weights = _weights(source, options)
+    if not (source / TOKENIZER).is_file() and not any((source / name).is_file() for name in _VOCABULARIES):
+        raise CheckpointError(
+            f"{source} has no {TOKENIZER}",
+            "save the tokenizer beside the model: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+        )
+    names = _names(source, config, options)
+    whole = not is_modelscope(source, config) and [path.name for path in weights] == [WEIGHTS]
+    if whole and (source / TOKENIZER).is_file() and options.labels is None and options.scheme is None:
+        return source
+    files = [source / name for name in (*TEXTS, *FROM_MODELSCOPE) if (source / name).is_file()] + weights
+    key = sha256_of([LAYOUT, names, options.scheme, {path.name: sha256_file(path) for path in files}])
+    target = cache_directory() / "checkpoints" / key[:16]
+    if target.is_dir():
+        return target
+    with directory_in_place(target) as directory:
+        for name in (TOKENIZER, TOKENIZER_CONFIG, *((WEIGHTS,) if whole else ())):
+            if (source / name).is_file():
+                (directory / name).symlink_to((source / name).resolve())
+        changes = {"id2label": names, "label2id": {tag: int(i) for i, tag in names.items()}}
+        _configure(source / CONFIG, directory, changes | ({"ner_scheme": options.scheme} if options.scheme else {}))
+        if not whole or not (source / TOKENIZER).is_file():
+            child.run(
+                "slimner.variants.preparing:convert_in_child",
+                {"source": str(source), "weights": [str(path) for path in weights], "directory": str(directory)},
+                bool,
+                timeout_s=TIMEOUT_S,
+            )
+    return target
+
+
+_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
+
+
+def _weights(source: Path, options: LoadOptions) -> list[Path]:
+    """The files of the weights: one, or the parts that an index names; safetensors before pickles."""
+    for patterns, pickled in ((SAFE, False), (PICKLED, True)):
+        if (source / patterns[0]).is_file():
+            found = [source / patterns[0]]
+        elif (source / patterns[1]).is_file():
+            found = sorted(source.glob(patterns[2]))
+        else:
+            continue
+        if pickled and not options.allow_pickle:
+            raise CheckpointError(
+                f"{source} has no {WEIGHTS}, only the pickle {found[0].name}, which is not loaded unasked",
+                "save it with save_pretrained(..., safe_serialization=True), or trust it with --allow-pickle "
+                "(it is read as weights only: no code in it is run)",
+            )
+        return found
+    raise CheckpointError(f"{source} has no {WEIGHTS}", "save it with save_pretrained(..., safe_serialization=True)")
+
+
+def _names(source: Path, config: Config, options: LoadOptions) -> Mapping[str, str]:
+    """The tags by number; CheckpointError if they are none, or not as many as the model has."""
+    own = id2label(source, config)
+    names = own
+    if options.labels is not None:
+        names = {str(i): tag for i, tag in enumerate(options.labels)}
+        if len(names) != (len(own) or 2):  # transformers leaves two unnamed labels out of the file
+            raise CheckpointError(f"--labels names {len(names)} tags, {source} has {len(own) or 2}", HOW_TO_NAME_TAGS)
+    try:
+        Labels.of(names, scheme=options.scheme or config.ner_scheme)
+    except ValueError as error:
+        raise CheckpointError(f"{source / CONFIG}: {error}", HOW_TO_NAME_TAGS) from None
+    return names
+
+
+def _configure(config: Path, directory: Path, changes: Mapping[str, Any]) -> None:
+    write_json(directory / CONFIG, json.loads(config.read_text(encoding="utf-8")) | changes)
+
+
+def convert_in_child(source: str, weights: list[str], directory: str) -> bool:
+    """The child's job: the weights in one safetensors file under the names of transformers, and a fast tokenizer."""
+    target = Path(directory)
+    if not (target / WEIGHTS).exists():
+        _convert_weights([Path(path) for path in weights], target)
+    if not (target / TOKENIZER).exists():
+        _convert_tokenizer(Path(source), target)
+    return True
+
+
+def _convert_weights(files: list[Path], target: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors: dict[str, Any] = {}
+    for path in files:
+        try:
+            loaded = (
+                load_file(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+            )
+            tensors |= {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+        except Exception as error:  # a damaged or hostile file raises what it likes
+            reason = str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"{path}: not read as weights: {reason}", "save it as safetensors") from None
+    config = read(target / CONFIG, Config)
+    if any(name.startswith("head.") for name in tensors):
+        tensors, changes = _from_modelscope(tensors, config, target)
+        _configure(target / CONFIG, target, changes)
+    # Tensors may share memory (tied embeddings) or be views of a larger one; safetensors wants each by itself.
+    save_file(
+        {name: t.detach().clone().contiguous() for name, t in tensors.items()}, target / WEIGHTS, {"format": "pt"}
+    )
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Weights under the names of transformers, and what config.json has to say besides."""
+    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES as CLASSES
+
+    if (architecture := CLASSES.get(config.model_type or "")) is None:
+        raise CheckpointError(
+            f"ModelScope backbone '{config.model_type}' is no model of transformers",
+            "give a checkpoint with a backbone that transformers has, such as bert",
+        )
+    import torch
+
+    with torch.device("meta"):
+        prefix = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(target)).base_model_prefix
+    renamed: dict[str, Any] = {}
+    crf: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("head.crf."):
+            crf[name.rpartition(".")[2].removesuffix("_transitions")] = tensor.double().tolist()
+        elif name.startswith("encoder.pooler."):
+            continue  # for whole sentences; a token classifier has none
+        elif name.startswith("encoder."):
+            renamed[f"{prefix}.{name.removeprefix('encoder.')}"] = tensor
+        elif name.startswith(("head.linear.", "head.classifier.")):
+            renamed[f"classifier.{name.rpartition('.')[2]}"] = tensor
+        elif not name.startswith("head."):
+            renamed[name] = tensor
+    changes: dict[str, Any] = {"architectures": [architecture]}
+    if crf:
+        changes |= {"ner_decoding": "crf", "ner_crf": crf}
+    return renamed, changes
+
+
+def _convert_tokenizer(source: Path, target: Path) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, local_files_only=True)
+        fast = tokenizer.backend_tokenizer
+    except Exception as error:  # each family of tokenizers raises its own
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{source}: no fast tokenizer can be made of its vocabulary: {reason}",
+            f"save one as {TOKENIZER}: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+        ) from None
+    fast.save(str(target / TOKENIZER))
