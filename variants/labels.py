@@ -133,10 +133,9 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
         raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
     if wanted is not None and wanted not in SCHEMES:
         raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
-    fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
-    for scheme in fits:
-        if scheme == wanted:
-            return scheme
+    fits: list[Scheme] = [name for name in SCHEMES if letters <= set(LETTERS[name]) and _can_end(letters, name)]
+    if chosen := [name for name in fits if name == wanted]:
+        return chosen[0]
     if wanted is not None or not fits:
         which = wanted or f"any of {', '.join(SCHEMES)}"
         raise ValueError(f"the tags, such as '{names[0]}' and '{names[-1]}', are not {which}")
