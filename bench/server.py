@@ -45,14 +45,13 @@ class Service(msgspec.Struct, frozen=True):
 
 
 def gunicorn(artifact: Path, *, workers: int, preload: bool, threads: int) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of our server over an artifact; the port is filled in for `{port}`."""
-    command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
-    command += ["--workers", str(workers), "--timeout", "120", *(["--preload"] if preload else [])]
-    return command, {
-        **thread_environment(threads),
-        "SLIMNER_ARTIFACT": str(artifact),
-        "SLIMNER_THREADS": str(threads),
-    }
+    """Command and environment of our server over an artifact or a bundle, started as users start it.
+
+    The port is filled in for `{port}`.
+    """
+    command = [sys.executable, "-P", "-c", "from slimner.cli.main import main; main()", "serve", str(artifact)]
+    command += ["--port", "{port}", "--workers", str(workers), "--threads", str(threads)]
+    return command, {**thread_environment(threads), "SLIMNER_PRELOAD": str(int(preload))}
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ large parent's peak in a small child.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -17,6 +19,10 @@ ROLLUP = (
     *("Pss", "Pss_Anon", "Pss_File", "Pss_Shmem", "Rss"),
     *("Private_Clean", "Private_Dirty", "Shared_Clean", "Shared_Dirty"),
 )
+
+
+LARGEST_KEPT_BYTES = 1 << 20
+LARGEST_FREE_BYTES = 4 << 20
 
 
 def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
@@ -60,3 +66,41 @@ def read_stage(name: str, process: int | str = "self") -> Stage:
         file_bytes=rollup["Pss_File"] + rollup["Pss_Shmem"] if "Pss_File" in rollup else None,
         shared_bytes=rollup["Shared_Clean"] + rollup["Shared_Dirty"] if rollup else None,
     )
+
+
+def bound_heap() -> None:
+    """Make glibc's heap small: one arena for all threads, big blocks mapped and given back at once; else nothing.
+
+    Inference allocates tensors of tens of MB for a long text. Kept for the next one, they are most of what a worker
+    owns by itself.
+    """
+    trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(arena_max, 1)
+        libc.mallopt(mmap_threshold, LARGEST_KEPT_BYTES)
+        libc.mallopt(trim_threshold, LARGEST_FREE_BYTES)
+
+
+def return_freed() -> None:
+    """Give freed memory back to the system, where the C library can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def forget_files() -> None:
+    """Let go of the pages of program files that this process has mapped; what is needed again is mapped again.
+
+    Starting up runs much code once. A process that only waits from then on need not keep it.
+    """
+    dont_need = 4  # MADV_DONTNEED: on pages that nobody has written to, it only drops the mapping
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        start = end = 0
+        for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
+            fields = line.split(maxsplit=5)
+            if "-" in fields[0]:  # a mapping: span, permissions, offset, device, inode, path
+                start, end = (int(edge, 16) for edge in fields[0].split("-"))
+                end = end if fields[1] in ("r-xp", "r--p") and fields[4] != "0" else start
+            elif fields[:2] == ["Anonymous:", "0"]:
+                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)

@@ -15,6 +15,17 @@ RATES = {"/s": 1.0}
 NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([^\s0-9.]*)\s*")
 
 
+def parse_size(text: str) -> int:
+    """Bytes of a size above 0 written with its unit (512MB is 512 million, 512MiB 536,870,912); ValueError if not."""
+    try:
+        size = int(quantity(text, SIZES))
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise ValueError(f"'{text}' is no size; write it as 512MB or 2GiB")
+    return size
+
+
 def quantity(text: str, units: Mapping[str, float]) -> float:
     """The number in the base unit of `units` (whose factor is 1); ValueError says which units there are."""
     match = NUMBER.fullmatch(text)

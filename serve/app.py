@@ -1,131 +1,149 @@
-"""The WSGI application: one artifact, texts in, entities out.
+"""The WSGI application: texts in, entities out.
 
-Started by Gunicorn: `SLIMNER_ARTIFACT=DIR gunicorn "slimner.serve.app:create_app()"`, with `--preload` to open the
-artifact once, before the workers are forked.
+    gunicorn -c python:slimner.serve.gunicorn_conf "slimner.serve.app:create_app()"
+
+is what `slimner serve` starts. The environment says what is served (see `slimner.serve.settings`).
 """
 
 from __future__ import annotations
 
 import hmac
 import os
-import time
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
-from ..core.errors import UserError
-from ..core.machine import describe
-from ..variants import Entity, open_predictor
-from ..variants.artifacts import read_manifest
-from . import page
+from ..core.errors import SlimnerError
+from . import metrics, page
+from .bundle import open_served
+from .engine import DeadlineError, Engine, QueueFullError
+from .information import information
+from .messages import FORM, MOST_BODY_BYTES, read_question, write_answer
+from .openapi import document
+from .problems import PROBLEM_JSON, ProblemError
+from .settings import from_environment, plan
 
-ARTIFACT = "SLIMNER_ARTIFACT"
-THREADS = "SLIMNER_THREADS"
-TOKEN = "SLIMNER_TOKEN"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
-MOST_CHARACTERS = 20_000
-MOST_BYTES = 1 << 20
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-
-class Question(msgspec.Struct, frozen=True):
-    """The body of a request."""
-
-    text: str
-    offsets: Literal["code_points", "utf16"] = "code_points"
+RETRY_S = 1
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The body of an answer; offsets count what was asked for."""
+def create_app(directory: str | None = None) -> Flask:
+    """The application for a bundle or an artifact, by default what the environment names.
 
-    entities: list[Entity]
-    ms: float
-
-
-def create_app(artifact: str | None = None) -> Flask:
-    """The application for an artifact directory, by default the one in `$SLIMNER_ARTIFACT`; opened at once."""
-    directory = artifact or os.environ.get(ARTIFACT)
-    if not directory:
-        raise UserError("no artifact to serve", f"set {ARTIFACT} to a directory made by slimner build")
-    threads = int(os.environ.get(THREADS, "1"))
-    manifest = read_manifest(Path(directory))
-    predict = open_predictor(Path(directory), threads=threads)
-    token = os.environ.get(TOKEN, "")
-    information = msgspec.json.encode(
-        {
-            "model": {
-                "name": manifest.checkpoint.name,
-                "architecture": manifest.checkpoint.architecture,
-                "parameters": manifest.checkpoint.parameters,
-                "types": manifest.labels.types,
-            },
-            "variant": manifest.variant,
-            "artifact": manifest.name,
-            "instructions": {"built": manifest.instructions, "here": describe().instructions},
-            "scores": None,
-            "measured": None,
-            "limits": {"text_characters": MOST_CHARACTERS, "texts": 1, "body_bytes": MOST_BYTES},
-            "workers": 1,
-            "threads": threads,
-            "notes": [],
-        }
-    )
+    It is verified at once. The model is opened at once too, to be shared by workers that are forked from here, unless
+    the plan says otherwise.
+    """
+    settings = from_environment({**os.environ, **({"SLIMNER_BUNDLE": directory} if directory else {})})
+    served = open_served(settings.bundle)
+    planned = plan(settings, served.manifest.size_bytes, served.bundle.session.threads if served.bundle else 1)
+    engine = Engine(served, threads=planned.threads, queue=settings.queue, deadline_s=settings.deadline)
+    engine.notes += planned.notes
+    info = information(served, planned, engine)
+    metrics.prepare()
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.extensions["slimner"] = engine
+    token = settings.token.encode()
+    described = document()
 
     @app.before_request
-    def allowed() -> Response | None:
-        if not token or not request.path.startswith("/v1/"):
-            return None
-        if hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
-            return None
-        return _problem(401, "token needed", "send Authorization: Bearer TOKEN")
+    def authorize() -> None:
+        if not token or request.endpoint not in PROTECTED:
+            return
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, b"Bearer " + token):
+            raise ProblemError(
+                401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+            )
 
     @app.after_request
-    def secured(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = POLICY
+    def finish(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        metrics.count(request.url_rule.rule if request.url_rule else "other", response.status_code)
+        return response
+
+    @app.errorhandler(ProblemError)
+    def refuse(problem: ProblemError) -> Response:
+        return Response(problem.encode(), problem.status, problem.headers, mimetype=PROBLEM_JSON)
+
+    @app.errorhandler(HTTPException)
+    def fail(error: HTTPException) -> Response:
+        status = error.code or 500
+        problem = ProblemError(status, error.description or "", REMEDIES.get(status, "see /openapi.json"))
+        response = refuse(problem)
+        for name, value in error.get_headers():
+            if name.lower() not in ("content-type", "content-length"):
+                response.headers.set(name, value)
         return response
 
     @app.post("/v1/ner")
     def ner() -> Response:
-        start = time.perf_counter()
+        texts, single, utf16 = read_question(request.get_data(cache=False))
+        metrics.INSIDE.inc()
         try:
-            question = msgspec.json.decode(request.get_data(), type=Question)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return _problem(400, "malformed request", f'{error}; send {{"text": "..."}}')
-        if len(question.text) > MOST_CHARACTERS:
-            return _problem(422, "text too long", f"send at most {MOST_CHARACTERS:,} characters")
-        entities = predict(question.text)
-        if question.offsets == "utf16":
-            entities = [_in_utf16(entity, question.text) for entity in entities]
-        ms = (time.perf_counter() - start) * 1000
-        return Response(msgspec.json.encode(Answer(entities, round(ms, 3))), mimetype="application/json")
+            answered = engine.answer(texts)
+        except QueueFullError:
+            raise ProblemError(
+                503, f"{engine.gate.places} requests wait already", "try again later", {"Retry-After": str(RETRY_S)}
+            ) from None
+        except DeadlineError:
+            raise ProblemError(
+                504, f"not answered within {engine.deadline_s:g} s", "send shorter or fewer texts, or try again later"
+            ) from None
+        finally:
+            metrics.INSIDE.dec()
+        metrics.answered(len(texts), answered.seconds)
+        body = write_answer(texts, answered.results, single=single, utf16=utf16, seconds=answered.seconds)
+        return Response(body, mimetype="application/json")
 
     @app.get("/v1/info")
-    def info() -> Response:
-        return Response(information, mimetype="application/json")
+    def v1_info() -> Any:
+        return info | {"notes": engine.notes}
 
     @app.get("/healthz")
-    def healthz() -> Response:
-        return Response('{"status":"ok"}', mimetype="application/json")
+    def healthz() -> Any:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> Any:
+        try:
+            engine.start()
+        except SlimnerError as error:
+            raise ProblemError(503, error.message, error.remedy) from None
+        return {"status": "ready"}
+
+    @app.get("/metrics")
+    def exposition() -> Response:
+        return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(described, mimetype="application/json")
 
     page.register(app)
+    if planned.preload:
+        engine.preload()
     return app
 
 
-def _in_utf16(entity: Entity, text: str) -> Entity:
-    def units(to: int) -> int:
-        return to + sum(character > "\uffff" for character in text[:to])
+PROTECTED = ("ner", "v1_info", "exposition")
 
-    return msgspec.structs.replace(entity, start=units(entity.start), end=units(entity.end))
-
-
-def _problem(status: int, title: str, detail: str) -> Response:
-    problem: dict[str, Any] = {"title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(problem), status, mimetype="application/problem+json")
+REMEDIES = {
+    400: FORM,
+    404: "the routes are listed in /openapi.json",
+    405: "the header Allow names the methods",
+    413: f"send at most {MOST_BODY_BYTES:,} bytes",
+    500: "the log of the server says what happened",
+}

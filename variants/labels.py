@@ -93,7 +93,7 @@ class Labels(msgspec.Struct, frozen=True):
         best: np.ndarray = logits.argmax(axis=1)
         if self.decoding == "argmax" or self._valid(best):
             return best  # the best sequence of all is valid, so it is also the best valid one
-        allowed = self._allowed()
+        allowed = _allowed(self)
         return viterbi(log_softmax(logits), allowed[:-1], allowed[-1], np.zeros(len(self.tags)))
 
     def iob2(self, indices: Sequence[int] | np.ndarray) -> tuple[str, ...]:
@@ -101,20 +101,22 @@ class Labels(msgspec.Struct, frozen=True):
         tags = tuple(self.tags[i] for i in indices)
         return tags if self.scheme == "IOB2" else iob2(tags, self.scheme)
 
-    def _allowed(self) -> np.ndarray:
-        """0 where the tag of the column may follow that of the row, else minus infinity; the last row is the start."""
-        allowed = np.zeros((len(self.tags) + 1, len(self.tags)))
-        for column, tag in enumerate(self.tags):
-            if tag.startswith("I-"):
-                before = [row for row, other in enumerate(self.tags) if other[0] != "O" and other[2:] == tag[2:]]
-                allowed[:, column] = -np.inf
-                allowed[before, column] = 0.0
-        return allowed
-
     def _valid(self, indices: np.ndarray) -> bool:
-        allowed = self._allowed()
+        allowed = _allowed(self)
         rows = np.concatenate(([len(self.tags)], indices[:-1]))
         return bool(np.isfinite(allowed[rows, indices]).all())
+
+
+@functools.lru_cache(maxsize=8)
+def _allowed(labels: Labels) -> np.ndarray:
+    """0 where the tag of the column may follow that of the row, else minus infinity; the last row is the start."""
+    allowed = np.zeros((len(labels.tags) + 1, len(labels.tags)))
+    for column, tag in enumerate(labels.tags):
+        if tag.startswith("I-"):
+            before = [row for row, other in enumerate(labels.tags) if other[0] != "O" and other[2:] == tag[2:]]
+            allowed[:, column] = -np.inf
+            allowed[before, column] = 0.0
+    return allowed
 
 
 @functools.lru_cache(maxsize=8)
@@ -133,9 +135,12 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
         raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
     if wanted is not None and wanted not in SCHEMES:
         raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
-    fits: list[Scheme] = [name for name in SCHEMES if letters <= set(LETTERS[name]) and _can_end(letters, name)]
-    if chosen := [name for name in fits if name == wanted]:
-        return chosen[0]
+    fits: list[Scheme] = []
+    for scheme in SCHEMES:
+        if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme):
+            if scheme == wanted:
+                return scheme
+            fits.append(scheme)
     if wanted is not None or not fits:
         which = wanted or f"any of {', '.join(SCHEMES)}"
         raise ValueError(f"the tags, such as '{names[0]}' and '{names[-1]}', are not {which}")

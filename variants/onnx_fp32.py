@@ -17,6 +17,7 @@ class OnnxFp32(Variant):
     summary = "exported with Optimum, optimized, run by onnxruntime"
     run_needs = ("onnxruntime",)
     build_needs = ("torch", "transformers", "optimum", "onnx")
+    session = onnx_model.SESSION
     complexity = 1
 
     def build(self, context: BuildContext) -> None:

@@ -21,6 +21,7 @@ class OnnxInt8(Variant):
     summary = "onnx-fp32 with INT8 weights by channel, for the instruction set at hand"
     run_needs = ("onnxruntime",)
     build_needs = ("torch", "transformers", "optimum", "onnx")
+    session = onnx_model.SESSION
     complexity = 2
 
     def build(self, context: BuildContext) -> None:

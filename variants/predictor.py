@@ -66,9 +66,13 @@ class Predictor:
         self.labels = labels
         self.body = window - tokenizer.num_special_tokens_to_add(False)
 
-    def __call__(self, text: str) -> list[Entity]:
-        """Entities of one text, in order, not overlapping."""
-        tagging = self.tag(text)
+    def __call__(self, text: str, on_step: Callable[[str], None] = lambda name: None) -> list[Entity]:
+        """Entities of one text, in order, not overlapping.
+
+        `on_step` is called after tokenizing ("tokenize") and after each window went through the model ("infer"); an
+        exception that it raises ends the work.
+        """
+        tagging = self.tag(text, on_step)
         entities: list[Entity] = []
         for first, last, kind in spans(tagging.tags):
             start, end = tagging.offsets[first][0], max(end for _, end in tagging.offsets[first:last])
@@ -81,10 +85,11 @@ class Predictor:
                 entities.append(Entity(start=start, end=end, type=kind, text=text[start:end], score=round(score, 4)))
         return entities
 
-    def tag(self, text: str) -> Tagging:
+    def tag(self, text: str, on_step: Callable[[str], None] = lambda name: None) -> Tagging:
         """Tags of one text by unit; the first token of a word speaks for it, as in training."""
         encoding = self.encode(text)
-        logits = self.logits(encoding)
+        on_step("tokenize")
+        logits = self.logits(encoding, on_step)
         units, offsets = _units(encoding, text)
         return self._tagging(logits[units], offsets)
 
@@ -133,7 +138,7 @@ class Predictor:
     def _tokens(self, text: str) -> list[str]:
         return list(self.tokenizer.encode(text, add_special_tokens=False).tokens)
 
-    def logits(self, encoding: Encoding) -> np.ndarray:
+    def logits(self, encoding: Encoding, on_step: Callable[[str], None] = lambda name: None) -> np.ndarray:
         """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
         ids = np.asarray(encoding.ids, dtype=np.int64)
         body = np.flatnonzero(np.asarray(encoding.special_tokens_mask) == 0)
@@ -145,6 +150,7 @@ class Predictor:
         for start, end, keep_from, keep_to in windows(last - first, self.body):
             tokens = np.concatenate((prefix, ids[first + start : first + end], suffix))
             pieces.append(self.model(tokens)[len(prefix) + keep_from - start : len(prefix) + keep_to - start])
+            on_step("infer")
         return np.concatenate(pieces)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,6 +41,8 @@ class Variant(abc.ABC):
     """Modules that building imports beyond those that running does."""
     run_needs: ClassVar[Sequence[str]] = ()
     """Modules that running imports, in order; each is a stage of its own in the memory ledger."""
+    session: ClassVar[Mapping[str, str]] = {}
+    """Options with which the back end runs the model, beside the threads; a bundle records them."""
     complexity: ClassVar[int] = 0
     """Among equals the lower one wins: how much there is to understand, install and go wrong when it is deployed."""
 

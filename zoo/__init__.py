@@ -1,4 +1,4 @@
-"""The embedded default, data only: the checkpoint `news-zh`, its corpus and its workload."""
+"""The embedded default, data only: the checkpoint `news-zh`, its corpus, its workload and a bundle to serve."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def corpus() -> Path:
 def workload() -> Path:
     """The embedded workload, a text a line."""
     return _HOME / "workload.txt"
+
+
+def bundle() -> Path:
+    """The bundle of the embedded checkpoint that `slimner serve` serves by default."""
+    return _HOME / "bundle"

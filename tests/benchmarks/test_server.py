@@ -31,11 +31,12 @@ def ask(embedded_int8: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         port = listener.getsockname()[1]
         server = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()"),
-                *("--bind", f"fd://{listener.fileno()}", "--workers", "1", "--timeout", "120"),
+                *(sys.executable, "-P", "-m", "gunicorn", "-c", "python:slimner.serve.gunicorn_conf"),
+                "slimner.serve.app:create_app()",
+                *("--bind", f"fd://{listener.fileno()}", "--workers", "1"),
             ],
             cwd=log.parent,
-            env={**os.environ, "SLIMNER_ARTIFACT": str(embedded_int8)},
+            env={**os.environ, "SLIMNER_BUNDLE": str(embedded_int8)},
             pass_fds=(listener.fileno(),),
             stdout=output,
             stderr=output,

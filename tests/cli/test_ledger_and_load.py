@@ -78,7 +78,7 @@ def test_a_server_is_loaded_and_its_answers_are_compared(
     with serving(command, environment, workers=2, timeout_s=60) as service:
         common = ("load", service.url, "--workload", small_workload, "--seconds", "2", "--json")
         right = slimner(*common, "--artifact", artifacts["onnx-int8"])
-        wrong = slimner(*common, "--artifact", artifacts["fp32"], "--body", '{"text": "x", "was": {text}}')
+        wrong = slimner(*common, "--artifact", artifacts["fp32"], "--body", '{"text": {text}, "text": "x"}')
         open_loop = slimner(*common, "--rate", "20", "--arrivals", "constant")
     assert right.returncode == 0, right.stderr
     report = msgspec.json.decode(right.stdout, type=LoadReport)

@@ -1,123 +1,121 @@
-"""A real server in Gunicorn and a real browser; without a browser the tests that need one are skipped."""
+"""A real server for the tests: the embedded bundle, two workers, started as users start it."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import http.client
 import json
-import shutil
+import os
+import socket
+import subprocess
 import sys
-import urllib.request
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from slimner.bench.server import serving
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-TOKEN = "correct-horse"
-EMBEDDED = Path(__file__).parents[2] / "zoo" / "news_zh" / "bundle"
-
-Ask = Callable[[str], list[dict[str, Any]]]
+from slimner import zoo
 
 
-@pytest.fixture(scope="session")
-def to_serve(request: pytest.FixtureRequest) -> Path:
-    """The embedded bundle; built as an artifact where the checkout has none."""
-    if EMBEDDED.is_dir():
-        return EMBEDDED
-    built: Path = request.getfixturevalue("embedded_int8")
-    return built
+class Server:
+    """A started server and how to ask it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.log = log
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(child) for children in tasks for child in children.read_text().split()]
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own: status, headers (names in small letters) and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        status, _, body = self.ask("GET", path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def post(self, question: Any, **headers: str) -> tuple[int, Any]:
+        """A question as JSON: status and answer."""
+        status, _, body = self.ask("POST", "/v1/ner", json.dumps(question).encode(), headers)
+        return status, json.loads(body)
+
+    def metrics(self) -> dict[str, float]:
+        """Every series by its name with labels."""
+        lines = self.ask("GET", "/metrics")[2].decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 60)
+
+    def eventually(self, what: Callable[[], bool], seconds: float = 60) -> bool:
+        end = time.monotonic() + seconds
+        while not (done := what()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return done
+
+
+Start = Callable[..., "contextlib.AbstractContextManager[Server]"]
 
 
 @contextlib.contextmanager
-def start(directory: Path, **environment: str) -> Iterator[str]:
-    """Our server over a bundle or artifact; yields the address of its page."""
-    command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
-    if importlib.util.find_spec("slimner.serve.gunicorn_conf"):
-        command += ["-c", "python:slimner.serve.gunicorn_conf"]
-    else:
-        command += ["--preload", "--worker-class", "gthread", "--threads", "4"]  # a browser keeps connections open
-    settings = {"SLIMNER_ARTIFACT": str(directory), "SLIMNER_BUNDLE": str(directory), "SLIMNER_WORKERS": "1"}
-    settings |= {"ORT_DISABLE_TELEMETRY": "1", **environment}  # or it tries to reach its makers, and holds up the end
-    with serving(command, settings, workers=1, path="/", timeout_s=60) as service:
-        yield service.url
-
-
-@pytest.fixture(scope="session")
-def server(to_serve: Path) -> Iterator[str]:
-    """A server that anybody may ask."""
-    with start(to_serve) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def guarded_server(to_serve: Path) -> Iterator[str]:
-    """A server that asks for a token."""
-    with start(to_serve, SLIMNER_TOKEN=TOKEN) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def ask(server: str) -> Ask:
-    """Entities of a text in UTF-16 units, asked without a browser in code points and converted here."""
-
-    def entities(text: str) -> list[dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{server}v1/ner", json.dumps({"text": text}).encode(), headers={"Content-Type": "application/json"}
+def started(directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    """`slimner serve` on a free port, ready; ended with everything it started."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    log = directory / f"log-{port}"
+    main = "from slimner.cli.main import main; main()"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", main, "serve", "--port", str(port), *arguments],
+            cwd=directory,
+            env={**os.environ, **(environment or {})},
+            stdout=output,
+            stderr=output,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found: list[dict[str, Any]] = json.loads(answer.read())["entities"]
-        for entity in found:
-            for key in ("start", "end"):
-                entity[key] = len(text[: entity[key]].encode("utf-16-le")) // 2
-        return found
+    server = Server(process, port, log)
 
-    return entities
+    def ready() -> bool:
+        if process.poll() is not None:
+            return True
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return server.ask("GET", "/readyz")[0] == 200
+        return False
+
+    try:
+        assert server.eventually(ready), log.read_text()
+        assert process.poll() is None, log.read_text()
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; nox -s browser installs it")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
-    """Open the page in a browser window of its own; what it must never do is checked when the test ends."""
-    contexts: list[Any] = []
-    wrong: list[str] = []
-
-    def opened(url: str = server, *, width: int = 1280, height: int = 860, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("request", lambda sent: sent.url.startswith(url) or wrong.append(f"asked elsewhere: {sent.url}"))
-        page.on("console", lambda said: "Content Security Policy" in said.text and wrong.append(said.text))
-        page.goto(url)
-        page.wait_for_selector("#served b")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert wrong == []
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The embedded bundle behind two workers."""
+    with started(tmp_path_factory.mktemp("server"), str(zoo.bundle()), "--workers", "2") as server:
+        yield server

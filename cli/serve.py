@@ -1,0 +1,147 @@
+"""`slimner serve`: answer over HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import zoo
+from ..serve.bundle import open_served
+from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan
+from . import options
+
+APPLICATION = "slimner.serve.app:create_app()"
+CONFIGURATION = "python:slimner.serve.gunicorn_conf"
+
+
+class AutoOr(click.IntRange):
+    """A number, or `auto`."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == AUTO else super().convert(value, param, ctx)
+
+
+@click.command(short_help="Answer over HTTP with a bundle.")
+@click.argument("bundle", required=False, envvar="SLIMNER_BUNDLE", type=click.Path(path_type=Path))
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="SLIMNER_HOST",
+    help="Address to listen at; 0.0.0.0 for every network, then with a token.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, envvar="SLIMNER_PORT", help="Port."
+)
+@click.option(
+    "--workers",
+    type=AutoOr(1, MOST_WORKERS),
+    default=AUTO,
+    show_default=True,
+    envvar="SLIMNER_WORKERS",
+    help="Processes; auto takes one a core, as far as the memory goes.",
+)
+@click.option(
+    "--threads",
+    type=AutoOr(1),
+    default=AUTO,
+    show_default=True,
+    envvar="SLIMNER_THREADS",
+    help="Threads of inference in each worker; auto takes what was benchmarked.",
+)
+@click.option(
+    "--limit-memory",
+    type=options.SIZE,
+    default=None,
+    envvar="SLIMNER_LIMIT_MEMORY",
+    metavar="SIZE",
+    help="Plan workers for this much memory (512MB, 2GiB) and not for what the machine or its cgroup has.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(0, 1000),
+    default=16,
+    show_default=True,
+    envvar="SLIMNER_QUEUE",
+    help="Requests that may wait in each worker; more are refused with 503.",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    envvar="SLIMNER_DEADLINE",
+    metavar="SECONDS",
+    help="Longest time for a request, waiting included; then 504.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    envvar="SLIMNER_TOKEN_FILE",
+    help="File with a token that requests have to carry (Authorization: Bearer ...); or set SLIMNER_TOKEN.",
+)
+@options.debug
+def serve(
+    bundle: Path | None,
+    host: str,
+    port: int,
+    workers: int | str,
+    threads: int | str,
+    limit_memory: int | None,
+    queue: int,
+    deadline: float,
+    token_file: Path | None,
+    debug: bool,
+) -> None:
+    """Serve BUNDLE (made by `slimner bundle`; an artifact works too), or the embedded Chinese model, over HTTP.
+
+    Every option can be set by its environment variable, SLIMNER_ and its name in capitals. Ctrl-C or SIGTERM end it
+    when the requests under way are answered.
+
+    \b
+    slimner serve
+    slimner serve my-bundle --workers 2 --limit-memory 512MB
+    curl -d '{"text": "法国总统马克龙将于下周访问上海。"}' http://127.0.0.1:7860/v1/ner
+    """
+    given = {
+        "SLIMNER_BUNDLE": str(bundle or zoo.bundle()),
+        "SLIMNER_HOST": host,
+        "SLIMNER_PORT": str(port),
+        "SLIMNER_WORKERS": str(workers),
+        "SLIMNER_THREADS": str(threads),
+        "SLIMNER_QUEUE": str(queue),
+        "SLIMNER_DEADLINE": repr(deadline),
+    }
+    if limit_memory is not None:
+        given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory / 1000:g}kB"
+    if token_file is not None:
+        given["SLIMNER_TOKEN_FILE"] = str(token_file)
+    if debug:
+        given["SLIMNER_LOG_LEVEL"] = "debug"
+    environment = {**os.environ, **given}
+    settings = from_environment(environment)
+    served = open_served(settings.bundle)
+    planned = plan(settings, served.manifest.size_bytes, served.bundle.session.threads if served.bundle else 1)
+    console = options.err_console()
+    console.print(
+        f"{served.manifest.variant} of {served.manifest.checkpoint.name} at http://{settings.bind} · "
+        f"{planned.workers} worker{'s' if planned.workers > 1 else ''}, "
+        f"{planned.threads} thread{'s' if planned.threads > 1 else ''} each",
+        markup=False,
+        soft_wrap=True,
+    )
+    options.warn_of_other_instructions(served.manifest)
+    for note in planned.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+    if not settings.token and host not in ("127.0.0.1", "::1", "localhost"):
+        console.print("note: whoever reaches this address can ask it; give it a token", style="yellow", markup=False)
+    sys.stderr.flush()
+    command = [sys.executable, "-P", "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
+    os.execve(sys.executable, command, environment)  # the memory of the command line goes with it

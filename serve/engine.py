@@ -1,0 +1,197 @@
+"""The model behind the server: opened once, proven by its golden texts, asked by one request at a time in each worker.
+
+Loaded before the workers are forked, its memory is shared. Whether a model survives a fork depends on its back end, so
+a child is forked to try it, within a time limit; when that fails, each worker loads a model of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from ..core.machine import describe
+from ..core.memory import forget_files, return_freed
+from ..variants import Entity, Predictor, open_predictor
+from .bundle import Served, differing, judge
+
+STEPS = ("wait", "tokenize", "infer", "decode")
+
+
+class QueueFullError(Exception):
+    """As many requests wait as may."""
+
+
+class DeadlineError(Exception):
+    """The time of the request was up."""
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """Entities of each text, and the seconds that each step took."""
+
+    results: list[list[Entity]]
+    seconds: dict[str, float]
+
+
+class Gate:
+    """Lets one request through at a time and `places` wait, in turn."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.inside = 0
+        self._slot = threading.Semaphore(1)
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def enter(self, end: float) -> Iterator[None]:
+        """Wait for the turn until `end` (of time.monotonic()); QueueFullError or DeadlineError if there is none."""
+        with self._lock:
+            if self.inside > self.places:
+                raise QueueFullError
+            self.inside += 1
+        try:
+            if not self._slot.acquire(timeout=max(0.0, end - time.monotonic())):
+                raise DeadlineError
+            try:
+                yield
+            finally:
+                self._slot.release()
+        finally:
+            with self._lock:
+                self.inside -= 1
+
+
+class Engine:
+    """One model in one process."""
+
+    probe_s = 60.0
+    """Longest time for all golden texts in a fork."""
+
+    def __init__(self, served: Served, *, threads: int, queue: int, deadline_s: float) -> None:
+        self.served = served
+        self.threads = threads
+        self.deadline_s = deadline_s
+        self.gate = Gate(queue)
+        self.notes = _notes(served)
+        self.ready = False
+        self._predictor: Predictor | None = None
+        self._proven = False
+        self._starting = threading.Lock()
+
+    def preload(self) -> None:
+        """Open the model in the master and try it in a fork; ArtifactError if it answers its golden texts wrongly."""
+        self._predictor = open_predictor(self.served.model, threads=self.threads)
+        reason, wrong = probe(self._wrong, self.probe_s)
+        if reason:
+            self._predictor = None
+            self.notes.append(f"loaded in each worker, since the model does not survive a fork: {reason}")
+        else:
+            self._judge(wrong)
+        gc.collect()
+        gc.freeze()  # what is there now is never looked at again by the collector, so its pages stay shared
+        return_freed()
+        forget_files()
+
+    def start(self) -> None:
+        """Open the model in this process if it is not yet, and answer golden texts: all of them, or one if proven."""
+        with self._starting:
+            if self.ready:
+                return
+            if self._predictor is None:
+                self._predictor = open_predictor(self.served.model, threads=self.threads)
+            if self._proven:
+                for golden in self.served.golden[:1]:
+                    self._predictor(golden.text)
+            else:
+                self._judge(self._wrong())
+            self.ready = True
+
+    def _wrong(self) -> list[int]:
+        assert self._predictor is not None
+        return differing(self.served.golden, self._predictor)
+
+    def _judge(self, wrong: Sequence[int]) -> None:
+        if note := judge(self.served, wrong):
+            self.notes.append(note)
+        self._proven = True
+
+    def answer(self, texts: Sequence[str]) -> Answered:
+        """Entities of each text, one text after the other; QueueFullError or DeadlineError."""
+        if not self.ready:
+            self.start()
+        predict = self._predictor
+        assert predict is not None
+        seconds = dict.fromkeys(STEPS, 0.0)
+        last = time.monotonic()
+        end = last + self.deadline_s
+
+        def step(name: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            seconds[name] += now - last
+            last = now
+            if now > end:
+                raise DeadlineError
+
+        results: list[list[Entity]] = []
+        with self.gate.enter(end):
+            step("wait")
+            for text in texts:
+                results.append(predict(text, step))
+                now = time.monotonic()
+                seconds["decode"] += now - last
+                last = now
+        return Answered(results=results, seconds=seconds)
+
+
+def _notes(served: Served) -> list[str]:
+    """What whoever asks has to know of the thing that is served."""
+    notes: list[str] = []
+    here = describe().instructions
+    if served.manifest.instructions != here:
+        notes.append(
+            f"built and scored for {served.manifest.instructions}, this machine has {here}: answers and speed may "
+            f"differ; score it here: slimner eval {served.model}"
+        )
+    if served.bundle is None:
+        notes.append("an artifact without golden texts; slimner bundle makes a bundle of it")
+    elif served.bundle.scores is None:
+        notes.append("never scored; bundle the results of slimner run to carry its F1")
+    return notes
+
+
+def probe(work: Callable[[], list[int]], timeout_s: float) -> tuple[str, list[int]]:
+    """Run `work` in a forked child: why it failed ("" if it did not), and what it returned."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, b"=" + msgspec.json.encode(work()))
+        except BaseException as error:
+            os.write(writing, f"!{type(error).__name__}: {error}".encode()[:4000])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    try:
+        answered = bool(poll.poll(timeout_s * 1000))
+        told = os.read(reading, 1 << 16) if answered else b""
+    finally:
+        os.close(reading)
+        with contextlib.suppress(ProcessLookupError):
+            if not told:
+                os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if not answered:
+        return f"no answer in {timeout_s:g} s", []
+    if told.startswith(b"="):
+        return "", msgspec.json.decode(told[1:], type=list[int])
+    return told[1:].decode("utf-8", "replace") or "it crashed", []

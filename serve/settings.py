@@ -1,0 +1,136 @@
+"""What the server is told by its environment, and how many workers that makes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from .. import zoo
+from ..core.errors import UserError
+from ..core.machine import describe
+from ..core.quantities import parse_size
+from ..core.records import Machine
+
+AUTO = "auto"
+MOST_WORKERS = 64
+
+# What the processes cost, summed (PSS), beside the model's files: docs/serve.md has the measured figures.
+BASE_BYTES = 85_000_000
+WORKER_BYTES = 10_000_000
+WORKER_SHARE = 0.15
+"""Private memory of a worker as a share of the model: buffers of inference grow with its width."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment of a server, `SLIMNER_` and the name in capitals; None where the server decides."""
+
+    bundle: Path
+    host: str = "127.0.0.1"
+    port: int = 7860
+    workers: int | None = None
+    threads: int | None = None
+    limit_memory: int | None = None
+    preload: bool = True
+    queue: int = 16
+    deadline: float = 30.0
+    token: str = ""
+
+    @property
+    def bind(self) -> str:
+        """Host and port as Gunicorn takes them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings; UserError names the variable that does not fit."""
+
+    def read(name: str) -> str:
+        return environ.get(f"SLIMNER_{name}", "").strip()
+
+    def number(name: str, default: int | None, low: int, high: int) -> int | None:
+        text = read(name)
+        if not text or text == AUTO:
+            return default
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise UserError(
+                f"SLIMNER_{name}: '{text}' is no number from {low} to {high}", f"set it to {default or AUTO}"
+            )
+        return int(text)
+
+    default = Settings(bundle=zoo.bundle())
+    try:
+        limit = parse_size(read("LIMIT_MEMORY")) if read("LIMIT_MEMORY") else None
+    except ValueError as error:
+        raise UserError(f"SLIMNER_LIMIT_MEMORY: {error}") from None
+    try:
+        deadline = float(read("DEADLINE") or default.deadline)
+    except ValueError:
+        deadline = math.nan
+    if not 0 < deadline < math.inf:
+        raise UserError(
+            f"SLIMNER_DEADLINE: '{read('DEADLINE')}' is no number of seconds", f"set it to {default.deadline:g}"
+        )
+    return Settings(
+        bundle=Path(read("BUNDLE")) if read("BUNDLE") else default.bundle,
+        host=read("HOST") or default.host,
+        port=number("PORT", default.port, 0, 65535) or 0,
+        workers=number("WORKERS", None, 1, MOST_WORKERS),
+        threads=number("THREADS", None, 1, 1024),
+        limit_memory=limit,
+        preload=read("PRELOAD").lower() not in ("0", "no", "false", "off"),
+        queue=number("QUEUE", default.queue, 0, 1000) or 0,
+        deadline=deadline,
+        token=_token(read("TOKEN"), read("TOKEN_FILE")),
+    )
+
+
+def _token(token: str, file: str) -> str:
+    if not file:
+        return token
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"SLIMNER_TOKEN_FILE: {file}: {error}", "give a file with the token in it") from None
+    if not token:
+        raise UserError(f"SLIMNER_TOKEN_FILE: {file} is empty", "write the token into it")
+    return token
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Workers, threads of inference in each, whether the model is loaded before they are forked, and why."""
+
+    workers: int
+    threads: int
+    preload: bool
+    notes: tuple[str, ...] = ()
+
+
+def plan(settings: Settings, model_bytes: int, threads: int, machine: Machine | None = None) -> Plan:
+    """One worker a core (or as many as `threads`, the benchmarked number, leaves room for) that fit into the memory."""
+    machine = machine or describe()
+    notes: list[str] = []
+    cores = min(machine.cores, math.ceil(machine.cpu_quota_cores or machine.cores))
+    limits = (settings.limit_memory, machine.memory_limit_bytes, machine.memory_bytes)
+    memory = min(limit for limit in limits if limit)
+    chosen = settings.threads or threads
+    workers = settings.workers or max(1, min(cores // chosen, MOST_WORKERS))
+    preload = settings.preload
+    if preload and chosen > 1:
+        preload = False
+        notes.append("the model is loaded in each worker: threads of inference do not survive a fork")
+    each = WORKER_BYTES + WORKER_SHARE * model_bytes + (0 if preload else model_bytes)
+    base = BASE_BYTES + (model_bytes if preload else 0)
+    fit = max(0, int((memory - base) / each))
+    if workers > fit and settings.workers is None:
+        workers = max(1, fit)
+        notes.append(f"{workers} worker{'s' if workers > 1 else ''}: no more fit into {memory / 1e6:.0f} MB")
+    if fit < 1 or (settings.workers and settings.workers > fit):
+        notes.append(
+            f"{workers} worker{'s' if workers > 1 else ''} may need {(base + workers * each) / 1e6:.0f} MB, "
+            f"more than the {memory / 1e6:.0f} MB there are"
+        )
+    return Plan(workers=workers, threads=chosen, preload=preload, notes=tuple(notes))

@@ -1,0 +1,247 @@
+"""What serving costs: memory, start, what HTTP adds, throughput, overload, and a long run.
+
+    python studies/serving.py cost     # memory and speed, embedded default and BERT-base size; eight minutes
+    python studies/serving.py overload --seconds 600
+    python studies/serving.py soak --requests 100000
+
+The server is started as users start it, with two workers. The figures in docs/serve.md are copied from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from common import artifact_of, where_and_when
+from original import make_checkpoint, some_texts
+from slimner import zoo
+from slimner.bench.load import Load, expected_answers, run_closed, run_open
+from slimner.bench.server import Service, family, free_port, gunicorn, memory
+from slimner.core.errors import ChildError
+from slimner.core.load_records import LoadRecord
+from slimner.core.machine import thread_environment
+from slimner.reports.tables import markdown
+from slimner.serve.bundle import open_served
+
+WORKERS = 2
+CLIENTS = 5
+TIMEOUT_S = 1800.0
+
+
+class Started(msgspec.Struct):
+    """A server, the highest summed PSS while it started, and the seconds until it was ready."""
+
+    service: Service
+    peak_bytes: int
+    ready_s: float
+
+
+@contextlib.contextmanager
+def started(directory: Path) -> Iterator[Started]:
+    """Our server with two workers, watched from its first moment."""
+    port = free_port()
+    command, environment = gunicorn(directory, workers=WORKERS, preload=True, threads=1)
+    with tempfile.TemporaryFile() as output:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [part.replace("{port}", str(port)) for part in command],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            peak, ready_s = 0, 0.0
+            while time.monotonic() < begun + 60 and process.poll() is None:
+                found = memory(family(process.pid))
+                peak = max(peak, found.pss_bytes if found else 0)
+                if not ready_s and found and found.processes == WORKERS + 1 and is_ready(port):
+                    ready_s = time.monotonic() - begun
+                if ready_s and time.monotonic() > begun + ready_s + 1:
+                    break
+            if not ready_s:
+                output.seek(0)
+                raise ChildError("the server did not come up", "crashed", output.read().decode("utf-8", "replace"))
+            yield Started(Service(process.pid, f"http://127.0.0.1:{port}/v1/ner", WORKERS), peak, ready_s)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(40)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_ready(port: int) -> bool:
+    """Whether /readyz says so."""
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def load_of(target: str, texts: str, expected: tuple[object, ...], most: int = 1_000_000) -> Load:
+    """What is asked."""
+    return Load(target=target, workload=texts, expected=expected, most=most, timeout_s=TIMEOUT_S)
+
+
+def cost(name: str, model: Path, mix: str, short: str, requests: int) -> list[tuple[str, ...]]:
+    """Memory after the whole mix; p50 beside the predictor's own; throughput beside the predictor's own."""
+    everything = expected_answers(model, mix, timeout_s=TIMEOUT_S)
+    few = expected_answers(model, short, timeout_s=TIMEOUT_S)
+    with started(model) as up:
+        before = up.service.memory()
+        run = run_closed(load_of(up.service.url, mix, everything, requests), clients=CLIENTS, seconds=900)
+        after = up.service.memory()
+        say(f"{name}: {run.sent} requests, {after.pss_bytes / 1e6:.0f} MB")
+        assert not run.failed, (run.errors, run.wrong)
+        assert run.sent == requests
+        served, own = [], []
+        for which in "SPPSSPPS":  # alternately, so that a machine that slows down slows both
+            target = up.service.url if which == "S" else str(model)
+            one = run_closed(load_of(target, short, few), clients=1, seconds=5)
+            (served if which == "S" else own).append(one.latency_ms(50) or 0)
+        say(f"{name}: p50 {served} {own}")
+        five, alone, both = [], [], []
+        for _ in range(2):
+            five.append(run_closed(load_of(up.service.url, short, few), clients=CLIENTS, seconds=10).per_s)
+            alone.append(run_closed(load_of(str(model), short, few), clients=1, seconds=5).per_s)
+            both.append(at_once(model, short, few, 8))
+        say(f"{name}: {five} {alone} {both}")
+    rate, single, pair = map(statistics.fmean, (five, alone, both))
+    p50, own_p50 = statistics.median(served), statistics.median(own)
+    return [
+        ("summed PSS at start", f"{before.pss_bytes / 1e6:.0f} MB"),
+        (f"summed PSS after {requests:,} requests of all lengths", f"{after.pss_bytes / 1e6:.0f} MB"),
+        ("of which the master", f"{after.master_pss_bytes / 1e6:.0f} MB"),
+        ("private to a worker", f"{after.own_bytes / 1e6:.0f} MB"),
+        ("summed RSS, as it is often read", f"{after.rss_bytes / 1e6:.0f} MB"),
+        ("highest summed PSS during start", f"{up.peak_bytes / 1e6:.0f} MB"),
+        ("ready after", f"{up.ready_s:.1f} s"),
+        ("p50, one client", f"{p50:.2f} ms"),
+        ("p50, the predictor itself", f"{own_p50:.2f} ms"),
+        ("the server adds", f"{p50 - own_p50:.2f} ms"),
+        ("five clients", f"{rate:.1f} /s"),
+        ("one predictor by itself", f"{single:.1f} /s"),
+        ("two predictors at once, together", f"{pair:.1f} /s"),
+        ("share of two times one predictor", f"{rate / (WORKERS * single) * 100:.0f} %"),
+        ("share of two predictors at once", f"{rate / pair * 100:.0f} %"),
+    ]
+
+
+def at_once(model: Path, texts: str, expected: tuple[object, ...], seconds: float) -> float:
+    """Answers a second of two processes with a predictor each, at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as threads:
+        runs = threads.map(
+            lambda _: run_closed(load_of(str(model), texts, expected), clients=1, seconds=seconds), range(WORKERS)
+        )
+        return sum(run.per_s for run in runs)
+
+
+def overload(bundle: Path, seconds: float) -> list[tuple[str, ...]]:
+    """Twice the capacity for a long time."""
+    served = open_served(bundle)
+    expected = expected_answers(served.model, "news-zh", timeout_s=TIMEOUT_S)
+    with started(bundle) as up:
+        capacity = run_closed(load_of(up.service.url, "news-zh", expected), clients=CLIENTS, seconds=10).per_s
+        processes = family(up.service.process)
+        rate = 2 * capacity
+        say(f"capacity {capacity:.0f} /s, now {rate:.0f} /s for {seconds:.0f} s")
+        run: LoadRecord = run_open(load_of(up.service.url, "news-zh", expected), rate=rate, seconds=seconds)
+        same = family(up.service.process) == processes
+        after = up.service.memory()
+    return [
+        ("capacity, five clients", f"{capacity:.0f} /s"),
+        ("sent", f"{run.sent:,} in {run.seconds:.0f} s"),
+        ("answered rightly", f"{run.answered:,} ({run.answered / run.seconds:.0f} /s)"),
+        ("wrong", f"{run.wrong}"),
+        ("others", ", ".join(f"{kind}: {count:,}" for kind, count in run.errors.items()) or "none"),
+        ("p50, p95, p99 of the answered", " ".join(f"{run.latency_ms(p) or 0:.0f} ms" for p in (50, 95, 99))),
+        ("the same processes at the end", "yes" if same else "no"),
+        ("summed PSS at the end", f"{after.pss_bytes / 1e6:.0f} MB"),
+        ("the run", "; ".join(run.invalid) or "valid"),
+    ]
+
+
+def soak(bundle: Path, requests: int) -> list[tuple[str, ...]]:
+    """Many requests: does memory grow?"""
+    served = open_served(bundle)
+    expected = expected_answers(served.model, "news-zh", timeout_s=TIMEOUT_S)
+    levels: list[tuple[int, int]] = []
+    with started(bundle) as up:
+        done, wrong, errors = 0, 0, 0
+        while done < requests:
+            step = min(requests // 20, requests - done)
+            run = run_closed(load_of(up.service.url, "news-zh", expected, step), clients=CLIENTS, seconds=900)
+            done, wrong, errors = done + run.sent, wrong + run.wrong, errors + sum(run.errors.values())
+            levels.append((done, up.service.memory().pss_bytes))
+            say(f"{done:,} requests, {levels[-1][1] / 1e6:.1f} MB")
+    first, last = levels[0][1], levels[-1][1]
+    highest = max(level for _, level in levels)
+    return [
+        ("requests", f"{done:,}, {wrong} wrong, {errors} errors"),
+        (f"summed PSS after {levels[0][0]:,}", f"{first / 1e6:.1f} MB"),
+        (f"summed PSS after {done:,}", f"{last / 1e6:.1f} MB ({(last / first - 1) * 100:+.1f} %)"),
+        ("highest", f"{highest / 1e6:.1f} MB ({(highest / first - 1) * 100:+.1f} %)"),
+    ]
+
+
+def say(what: str) -> None:
+    """Progress."""
+    sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
+
+
+BEGUN = time.monotonic()
+
+
+def main() -> None:
+    """Run one study and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=("cost", "overload", "soak"))
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
+    parser.add_argument("--bundle", type=Path, default=zoo.bundle())
+    parser.add_argument("--only", choices=("embedded", "bert-base"))
+    given = parser.parse_args()
+    os.environ.update(thread_environment(1))
+    sys.stdout.write(where_and_when() + "\n\n")
+    if given.study == "cost":
+        with tempfile.TemporaryDirectory() as directory:
+            place = Path(directory)
+            short = str(some_texts(place / "short.txt", 40, 49))
+            columns: dict[str, list[tuple[str, ...]]] = {}
+            if given.only != "bert-base":
+                model = open_served(given.bundle).model
+                columns["embedded"] = cost("embedded", model, "news-zh", short, given.warm)
+            if given.only != "embedded":
+                model = artifact_of(str(make_checkpoint(place / "bert-base-random")), "onnx-int8")
+                columns["BERT-base, 102 M"] = cost("BERT-base", model, "news-zh", short, given.warm)
+        names = [line[0] for line in next(iter(columns.values()))]
+        lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]
+        sys.stdout.write(markdown(("", *columns), lines) + "\n")
+    else:
+        lines = (
+            overload(given.bundle, given.seconds) if given.study == "overload" else soak(given.bundle, given.requests)
+        )
+        sys.stdout.write(markdown(("", given.study), lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""A real server in Gunicorn and a real browser; without a browser the tests that need one are skipped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slimner.bench.server import serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TOKEN = "correct-horse"
+EMBEDDED = Path(__file__).parents[3] / "zoo" / "news_zh" / "bundle"
+
+Ask = Callable[[str], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def to_serve(request: pytest.FixtureRequest) -> Path:
+    """The embedded bundle; built as an artifact where the checkout has none."""
+    if EMBEDDED.is_dir():
+        return EMBEDDED
+    built: Path = request.getfixturevalue("embedded_int8")
+    return built
+
+
+@contextlib.contextmanager
+def start(directory: Path, **environment: str) -> Iterator[str]:
+    """Our server over a bundle or artifact; yields the address of its page."""
+    command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
+    command += ["-c", "python:slimner.serve.gunicorn_conf"]
+    settings = {"SLIMNER_BUNDLE": str(directory), "SLIMNER_WORKERS": "1"}
+    settings |= {"ORT_DISABLE_TELEMETRY": "1", **environment}  # or it tries to reach its makers, and holds up the end
+    with serving(command, settings, workers=1, path="/", timeout_s=60) as service:
+        yield service.url
+
+
+@pytest.fixture(scope="session")
+def server(to_serve: Path) -> Iterator[str]:
+    """A server that anybody may ask."""
+    with start(to_serve) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def guarded_server(to_serve: Path) -> Iterator[str]:
+    """A server that asks for a token."""
+    with start(to_serve, SLIMNER_TOKEN=TOKEN) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def ask(server: str) -> Ask:
+    """Entities of a text in UTF-16 units, asked without a browser in code points and converted here."""
+
+    def entities(text: str) -> list[dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{server}v1/ner", json.dumps({"text": text}).encode(), headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found: list[dict[str, Any]] = json.loads(answer.read())["entities"]
+        for entity in found:
+            for key in ("start", "end"):
+                entity[key] = len(text[: entity[key]].encode("utf-16-le")) // 2
+        return found
+
+    return entities
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; nox -s browser installs it")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
+    """Open the page in a browser window of its own; what it must never do is checked when the test ends."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def opened(url: str = server, *, width: int = 1280, height: int = 860, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("request", lambda sent: sent.url.startswith(url) or wrong.append(f"asked elsewhere: {sent.url}"))
+        page.on("console", lambda said: "Content Security Policy" in said.text and wrong.append(said.text))
+        page.goto(url)
+        page.wait_for_selector("#served b")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
