@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import select
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.child import since_exec_s
+from ..core.errors import SlimnerError
 from ..core.memory import read_stage, since_start_s
 from ..core.records import Block, Concurrent, MeasurementRecord, Stage, Threads, TimelinePoint, Warmup
 from .interference import Interference, Meter
@@ -32,6 +34,11 @@ PAUSE_S = 0.25
 # Samples that each length bucket gets in a process, from the mix or beside it: three processes give a p50.
 SAMPLES_A_BUCKET = 7
 
+# Turns of each process of a pair. A shared machine's speed wanders by a tenth within seconds: of processes one after
+# the other the ratios had a deviation of 8 %; turns of an eighth of a second see the same moment.
+TURNS = 8
+TURN_TIMEOUT_S = 600.0
+
 CLIENTS = 5
 
 
@@ -44,17 +51,16 @@ def measure_in_child(
     warmup: int,
     seed: int,
     concurrent_s: float = 0.0,
-    by_length: bool = True,
-    repeats: int = MOST_REPEATS,
+    turns: tuple[str, str] | None = None,
     gate: str | None = None,
     hold: tuple[str, str] | None = None,
 ) -> MeasurementRecord:
     """The child's job: one measured process.
 
-    Without `by_length` no extra samples are taken where a length has too few. Disturbed blocks are measured again
-    `repeats` times at most. With a `gate` (a FIFO) it starts when the
-    sampler says so; with `hold` (two FIFOs) it says on the first that it is done and waits at the second, so that its
-    memory can be read from outside.
+    With `turns` (two FIFOs) it is half of a pair: it answers when it is told to on the first, says on the second that
+    it has answered, and takes no extra samples by length. With a `gate` (a FIFO) it starts when the sampler says so;
+    with `hold` (two FIFOs) it says on the first that it is done and waits at the second, so that its memory can be read
+    from outside.
     """
     stages: list[Stage] = []
     marking_s = 0.0
@@ -95,10 +101,11 @@ def measure_in_child(
 
     warm = warm_up(answer, _spread_by_length(texts, warmup))
     chosen = [order[i % len(order)] for i in range(samples)]
-    durations, blocks = in_blocks(
-        answer, chosen, most_repeats=repeats if repetition else 0
-    )  # a sampler is no other load
-    extra = _extra(texts, chosen) if by_length else []
+    if turns is not None:
+        durations, blocks = _in_turns(answer, chosen, Partner(*turns))
+    else:
+        durations, blocks = in_blocks(answer, chosen, repeat=repetition > 0)  # a sampler would be taken for other load
+    extra = _extra(texts, chosen) if turns is None else []
     extra_ms = [answer(index) for index in extra]
     mark("steady")
     concurrent = _concurrent(predictor, texts, order, concurrent_s) if concurrent_s else None
@@ -124,6 +131,7 @@ def measure_in_child(
             busy_cores=round(sum(b.own_cores * b.seconds for b in blocks) / sum(b.seconds for b in blocks), 3),
         ),
         concurrent=concurrent,
+        paired=turns is not None,
     )
 
 
@@ -151,21 +159,64 @@ def _spread_by_length(texts: Sequence[str], count: int) -> list[int]:
 
 
 def in_blocks(
-    answer: Callable[[int], float], chosen: Sequence[int], *, most_repeats: int = MOST_REPEATS
+    answer: Callable[[int], float], chosen: Sequence[int], *, repeat: bool = True
 ) -> tuple[list[float], list[Block]]:
-    """Samples of `chosen` in blocks of 0.5 s; disturbed ones are measured again after a pause, up to a limit."""
+    """Samples of `chosen` in blocks of half a second; with `repeat` a disturbed one is measured again after a pause."""
     durations: list[float] = []
     blocks: list[Block] = []
     repeats = 0
     while len(durations) < len(chosen):
         first, attempt = len(durations), 1
         taken, went_on = _one_block(answer, chosen[first:])
-        while went_on.taints and attempt < MOST_ATTEMPTS and repeats < most_repeats:
+        while repeat and went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
             time.sleep(PAUSE_S * attempt)
             attempt, repeats = attempt + 1, repeats + 1
             taken, went_on = _one_block(answer, chosen[first : first + len(taken)])
         durations += taken
         blocks.append(_block(first, len(taken), attempt, went_on))
+    return durations, blocks
+
+
+class Partner:
+    """The parent of a pair, as its child sees it: who says when it is one's turn, and is told when it is over."""
+
+    def __init__(self, go: str, done: str) -> None:
+        self._go = os.open(go, os.O_RDONLY | os.O_NONBLOCK)
+        self._done = os.open(done, os.O_WRONLY)
+
+    def wait(self) -> None:
+        """Sleep until it is one's turn; SlimnerError after ten minutes."""
+        poll = select.poll()
+        poll.register(self._go, select.POLLIN)
+        if not poll.poll(int(TURN_TIMEOUT_S * 1000)) or not os.read(self._go, 1):
+            raise SlimnerError("the other process of the pair never gave the turn", "measure again")
+
+    def say(self) -> None:
+        """One's turn is over."""
+        os.write(self._done, b".")
+
+
+def turn_size(samples: int) -> int:
+    """How many samples a process of a pair takes in a turn."""
+    return math.ceil(samples / TURNS)
+
+
+def _in_turns(
+    answer: Callable[[int], float], chosen: Sequence[int], partner: Partner
+) -> tuple[list[float], list[Block]]:
+    """Samples of `chosen` in turns with the other process of a pair; returns in the turn after the last sample."""
+    durations: list[float] = []
+    blocks: list[Block] = []
+    size = turn_size(len(chosen))
+    partner.say()
+    for first in range(0, len(chosen), size):
+        partner.wait()
+        meter = Meter()
+        taken = [answer(index) for index in chosen[first : first + size]]
+        durations += taken
+        blocks.append(_block(first, len(taken), 1, meter.stop()))
+        partner.say()
+    partner.wait()
     return durations, blocks
 
 

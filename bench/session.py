@@ -22,9 +22,6 @@ SAMPLE_INTERVAL_S = 0.05
 
 JOB = "slimner.bench.process:measure_in_child"
 
-# Disturbed blocks that half a pair measures again.
-BRIEF_REPEATS = 1
-
 # How long several clients ask at once in each timed process.
 CONCURRENT_S = 1.0
 
@@ -55,7 +52,7 @@ def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = Tr
     """
     if step.repetition:
         return measure_timed(step, workload, settings)
-    arguments = _arguments(step, workload, settings)
+    arguments = arguments_of(step, workload, settings)
     environment = thread_environment(settings.threads)
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
         gate, done, release = (os.path.join(directory, name) for name in ("gate", "done", "release"))
@@ -82,28 +79,19 @@ def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = Tr
     return msgspec.structs.replace(record, timeline=points, final=final)
 
 
-def measure_timed(
-    step: Step, workload: str, settings: Settings, *, concurrent: bool = True, brief: bool = False
-) -> MeasurementRecord:
-    """Run one step in a fresh process for its latencies; ChildError if it failed or ran out of time.
-
-    `concurrent` says whether several clients ask at its end. A `brief` one is half of a pair, which is measured again
-    as a whole: it takes no extra samples by length, and does not insist on quiet blocks for long.
-    """
-    arguments = _arguments(step, workload, settings)
-    arguments["concurrent_s"] = CONCURRENT_S if concurrent else 0.0
-    if brief:
-        arguments |= {"by_length": False, "repeats": BRIEF_REPEATS}
+def measure_timed(step: Step, workload: str, settings: Settings) -> MeasurementRecord:
+    """Run one step in a fresh process for its latencies; ChildError if it failed or ran out of time."""
     return child.run(
         JOB,
-        arguments,
+        {**arguments_of(step, workload, settings), "concurrent_s": CONCURRENT_S},
         MeasurementRecord,
         timeout_s=settings.timeout_s,
         environment=thread_environment(settings.threads),
     )
 
 
-def _arguments(step: Step, workload: str, settings: Settings) -> dict[str, Any]:
+def arguments_of(step: Step, workload: str, settings: Settings) -> dict[str, Any]:
+    """What every measured process is told."""
     return {
         "directory": str(step.artifact),
         "workload": workload,

@@ -150,6 +150,12 @@ def run(
         options.print_notes(notes(results))
         console.print(f"  report  {report} (figures: {out / RESULTS})", markup=False, soft_wrap=True)
         console.print(f"  time    {results.seconds:.0f} s", markup=False)
+        if decision.winner:
+            console.print(
+                f"  next    slimner bundle {out} --out my-bundle     slimner gate --baseline {out / RESULTS} ...",
+                markup=False,
+                soft_wrap=True,
+            )
     if results.failures:
         return EXIT_FAILED
     return EXIT_PASS if decision.winner else EXIT_REGRESSION

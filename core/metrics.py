@@ -5,7 +5,7 @@ Short names are the same in policies, in tables and in records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -39,11 +39,24 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
             return []
         return [value for record in measured if (value := self.of(record)) is not None and value > 0]
 
+    def pairs(
+        self, baseline: Sequence[MeasurementRecord], candidate: Sequence[MeasurementRecord]
+    ) -> tuple[list[float], list[float]]:
+        """One positive value a process of both sides; a pair of which either has none is left out."""
+        both = [(self.values([one]), self.values([two])) for one, two in zip(baseline, candidate, strict=True)]
+        return [one[0] for one, two in both if one and two], [two[0] for one, two in both if one and two]
+
 
 def latency(record: MeasurementRecord, q: float) -> float | None:
     """The q-th percentile of one process in ms; None if it has less than a third of the samples that q needs."""
     samples = clean_ms(record)
     return float(np.percentile(samples, q)) if 3 * len(samples) >= samples_needed(q) else None
+
+
+def _memory(record: MeasurementRecord) -> float | None:
+    """PSS; of a process of a pair RSS, which is what its PSS would be if nobody else mapped the same files."""
+    steady = record.stage("steady")
+    return steady.rss_bytes if record.paired else steady.pss_bytes
 
 
 def _per_s(record: MeasurementRecord) -> float | None:
@@ -69,7 +82,7 @@ METRICS = {
             unit="bytes",
             kind="memory",
             floor=0.02,
-            of=lambda m: m.stage("steady").pss_bytes,
+            of=_memory,
         ),
         Metric(name="peak", title="peak", unit="bytes", kind="memory", floor=0.02, of=lambda m: m.stages[-1].hwm_bytes),
         Metric(name="p50", title="p50", unit="ms", kind="timing", floor=0.03, of=lambda m: latency(m, 50)),

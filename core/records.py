@@ -121,7 +121,8 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     `samples_ms[i]` is the time for the text `texts[i]` of the workload; `extra_ms[i]` for `extra_texts[i]`, measured
     beside the mix so that each length has enough samples. `cold_start_s` goes from exec to the first answer.
     Repetition 0 is sampled from outside: it has the time line and `final`, read from outside at its end; its
-    latencies are not used.
+    latencies are not used. A `paired` one ran in turns with another process that was alive at the same time, so its PSS
+    lacks part of what both share.
     """
 
     variant: str
@@ -141,6 +142,7 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     extra_ms: tuple[float, ...] = ()
     threads: Threads
     concurrent: Concurrent | None = None
+    paired: bool = False
 
     @property
     def timed(self) -> bool:

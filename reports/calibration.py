@@ -72,8 +72,8 @@ def log_ratios(
     """Logarithm of candidate over baseline of each pair, by metric that a gate judges by default."""
     found: dict[str, tuple[float, ...]] = {}
     for name in GATED:
-        one, two = METRICS[name].values(baseline), METRICS[name].values(candidate)
-        if one and len(one) == len(two):
+        one, two = METRICS[name].pairs(baseline, candidate)
+        if 2 * len(one) > len(baseline):
             found[name] = tuple(math.log(c / b) for b, c in zip(one, two, strict=True))
     return found
 

@@ -189,8 +189,9 @@ def _measured(
 ) -> MetricVerdict:
     if not paired and (reason := differs(metric.kind, baseline, candidate)):
         return _other(metric.name, margin, reason)
-    one, two = metric.values(baseline.measurements), metric.values(candidate.measurements)
-    if not one or not two or (paired and len(one) != len(two)):
+    measured = baseline.measurements, candidate.measurements
+    one, two = metric.pairs(*measured) if paired else map(metric.values, measured)
+    if not one or not two:
         return _missing(metric.name, margin, "was not measured, or from too few samples")
     if paired:
         change = ratio_of_pairs(one, two, level)
