@@ -34,7 +34,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return word_piece()[0] if request.param == "WordPiece" else byte_pairs(space=True)[0]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(text=st.lists(st.sampled_from(ODD), max_size=14).map("".join), constrained=st.booleans())
 def test_what_is_served_is_what_is_scored(tokenizer: Tokenizer, text: str, constrained: bool) -> None:
     predictor = Predictor(tokenizer, answers, Labels(TAGS, "constrained" if constrained else "argmax"), 16)
