@@ -36,7 +36,9 @@ threads = click.option(
     show_default=True,
     help="Threads of each measured process, the same for every variant.",
 )
-seed = click.option("--seed", type=int, default=1, show_default=True, help="Seed of resampling and of text order.")
+seed = click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of resampling, of a sample and of text order."
+)
 timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=7 * 24 * 3600),
