@@ -11,7 +11,6 @@ from slimner.eval import Sentence, read_corpus
 from slimner.eval.scoring import evaluate, predict, score
 from slimner.variants import VARIANTS, Predictor, resolve_checkpoint
 from slimner.variants.building import build
-from slimner.variants.labels import spans
 from tokenizers import Tokenizer
 
 from .made import WORDS, byte_pairs, unigram, word_piece
@@ -110,7 +109,7 @@ def test_every_word_is_tagged_as_in_transformers(checkpoint: Path, predictor: Pr
     corpus = read_corpus(write(tmp_path, sentences(120, 14, seed=1)))
     theirs = asked_of_transformers(checkpoint, corpus.sentences)
     assert [predict(predictor, sentence) for sentence in corpus.sentences] == theirs
-    assert sum(len(spans(tags)) for tags in theirs) > 20
+    assert len({tag for tags in theirs for tag in tags}) >= 3
 
 
 def test_a_sentence_longer_than_the_model_keeps_its_answers(
