@@ -63,7 +63,9 @@ threads = click.option(
     show_default=True,
     help="Threads of each measured process, the same for every variant.",
 )
-seed = click.option("--seed", type=int, default=1, show_default=True, help="Seed of resampling and of text order.")
+seed = click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of resampling, of a sample and of text order."
+)
 timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=7 * 24 * 3600),
@@ -166,6 +168,45 @@ def _tags(value: str) -> tuple[str, ...]:
     return tuple(tag.strip() for tag in value.split(","))
 
 
+_READING = (
+    click.option(
+        "--format",
+        "corpus_format",
+        type=click.Choice(FORMATS),
+        default=None,
+        help="Format of the corpus. [default: recognised from its content]",
+    ),
+    click.option(
+        "--map",
+        "corpus_map",
+        multiple=True,
+        metavar="OLD=NEW",
+        help="Rename an entity type, in the corpus and in answers alike; may be given again.",
+    ),
+    click.option(
+        "--drop",
+        "corpus_drop",
+        multiple=True,
+        metavar="TYPE",
+        help="Leave an entity type out, in the corpus and in answers alike; may be given again.",
+    ),
+    click.option(
+        "--sample",
+        "corpus_sample",
+        type=click.IntRange(1),
+        default=None,
+        metavar="N",
+        help="Take N sentences of the corpus, stratified by type, drawn with --seed. [default: all]",
+    ),
+    click.option(
+        "--strict",
+        "corpus_strict",
+        is_flag=True,
+        help="Refuse a corpus whose defects would be repaired by rule.",
+    ),
+)
+
+
 def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """How a corpus is read: the command gets its `corpus`, a name, as a CorpusSource; it has `seed` beside it."""
 
@@ -192,45 +233,7 @@ def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         return command(corpus=source, seed=seed, **others)
 
-    for option in reversed(
-        (
-            click.option(
-                "--format",
-                "corpus_format",
-                type=click.Choice(FORMATS),
-                default=None,
-                help="Format of the corpus. [default: recognised from its content]",
-            ),
-            click.option(
-                "--map",
-                "corpus_map",
-                multiple=True,
-                metavar="OLD=NEW",
-                help="Rename an entity type, in the corpus and in answers alike; may be given again.",
-            ),
-            click.option(
-                "--drop",
-                "corpus_drop",
-                multiple=True,
-                metavar="TYPE",
-                help="Leave an entity type out, in the corpus and in answers alike; may be given again.",
-            ),
-            click.option(
-                "--sample",
-                "corpus_sample",
-                type=click.IntRange(1),
-                default=None,
-                metavar="N",
-                help="Take N sentences of the corpus, stratified by type, drawn with --seed. [default: all]",
-            ),
-            click.option(
-                "--strict",
-                "corpus_strict",
-                is_flag=True,
-                help="Refuse a corpus whose defects would be repaired by rule.",
-            ),
-        )
-    ):
+    for option in reversed(_READING):
         with_source = option(with_source)
     return with_source
 

@@ -3,7 +3,7 @@
     python recipes/finetune.py zoo/news_zh/checkpoint --train cluener/train.bio --dev cluener/dev.bio \
         --out cluener-checkpoint --work .cluener
     python recipes/finetune.py wordpiece --train wnut17/train.bio --dev wnut17/dev.bio \
-        --out wnut17-checkpoint --work .wnut17 --epochs 30
+        --out wnut17-checkpoint --work .wnut17 --epochs 10
 
 The first continues a checkpoint: its encoder and tokenizer, and a new head for the types of the training file. The
 second starts from random weights: a cased WordPiece vocabulary made from the training file, and a small BERT. The

@@ -40,7 +40,8 @@ class CorpusSource(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """Name for people and records: the file's, and what was made of it."""
-        parts = [self.name if self.name == EMBEDDED or not Path(self.name).exists() else Path(self.name).name]
+        on_disk = Path(dataset.split_name(self.name)[0]).exists()
+        parts = [Path(self.name).name if on_disk else self.name]
         parts += [" ".join(f"{old}={new}" for old, new in self.map.items())] if self.map else []
         parts += [f"without {' '.join(self.drop)}"] if self.drop else []
         parts += [f"sample {self.sample} seed {self.seed}"] if self.sample else []

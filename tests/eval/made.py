@@ -66,3 +66,18 @@ def byte_pairs(*, space: bool) -> tuple[Tokenizer, dict[str, str]]:
         "cls_token": "<s>",
         "sep_token": "</s>",
     }
+
+
+def unigram() -> tuple[Tokenizer, dict[str, str]]:
+    """A Unigram tokenizer as XLM-RoBERTa's, and the names of its special tokens."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=110, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "bos_token": "<s>", "cls_token": "<s>"}
+    return tokenizer, {**names, "eos_token": "</s>", "sep_token": "</s>"}

@@ -126,7 +126,7 @@ def test_the_name_in_records_says_what_was_made_of_a_file(tmp_path: Path) -> Non
     assert read_corpus("news-zh").facts.name == "news-zh"
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(1, 700), st.integers(0, 5))
 def test_a_sample_has_the_size_asked_for_and_keeps_order(size: int, seed: int) -> None:
     whole = read_corpus("news-zh")

@@ -24,7 +24,7 @@ def read(text: str, encoding: str = "utf-8", name: str = "corpus", **source: obj
         return read_corpus(CorpusSource(name=str(path), **source))  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.one_of(characters, words))
 def test_our_json_lines(sentences: list[Sentence]) -> None:
     corpus = read(write(sentences))
@@ -32,7 +32,7 @@ def test_our_json_lines(sentences: list[Sentence]) -> None:
     assert (corpus.format, corpus.defects) == ("jsonl", ())
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=70)
 @given(st.one_of(characters, words), st.sampled_from(SCHEMES), st.booleans(), st.sampled_from(" \t"))
 def test_columns_in_every_scheme(sentences: list[Sentence], scheme: str, four: bool, separator: str) -> None:
     assume(scheme != "IO" or not any(map(written.touching, sentences)))
@@ -43,7 +43,7 @@ def test_columns_in_every_scheme(sentences: list[Sentence], scheme: str, four: b
     assert (corpus.format, corpus.defects) == ("columns", ())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(characters)
 def test_cluener(sentences: list[Sentence]) -> None:
     corpus = read(written.cluener(sentences))
@@ -51,7 +51,7 @@ def test_cluener(sentences: list[Sentence]) -> None:
     assert (corpus.format, corpus.defects) == ("cluener", ())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(characters, st.sampled_from(["label", "labels", "entities"]))
 def test_doccano(sentences: list[Sentence], key: str) -> None:
     corpus = read(written.doccano(sentences, key))
@@ -61,7 +61,7 @@ def test_doccano(sentences: list[Sentence], key: str) -> None:
     assert corpus.defects == ()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(characters, st.booleans())
 def test_label_studio(sentences: list[Sentence], utf16: bool) -> None:
     corpus = read(written.label_studio(sentences, utf16=utf16))

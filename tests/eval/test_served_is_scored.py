@@ -13,7 +13,7 @@ from slimner.variants import Predictor
 from slimner.variants.labels import Labels, spans
 from tokenizers import Tokenizer
 
-from .made import byte_pairs, word_piece
+from .made import byte_pairs, unigram, word_piece
 from .written import CHARACTERS
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -27,14 +27,16 @@ def answers(ids: np.ndarray) -> np.ndarray:
     return drawn
 
 
-@pytest.fixture(scope="module", params=["characters", "WordPiece", "byte-level BPE"])
+@pytest.fixture(scope="module", params=["characters", "WordPiece", "byte-level BPE", "Unigram"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     if request.param == "characters":
         return Tokenizer.from_file(str(zoo.checkpoint() / "tokenizer.json"))
-    return word_piece()[0] if request.param == "WordPiece" else byte_pairs(space=True)[0]
+    made = {"WordPiece": word_piece, "byte-level BPE": lambda: byte_pairs(space=True), "Unigram": unigram}
+    tokenizer, _ = made[request.param]()
+    return tokenizer
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(text=st.lists(st.sampled_from(ODD), max_size=14).map("".join), constrained=st.booleans())
 def test_what_is_served_is_what_is_scored(tokenizer: Tokenizer, text: str, constrained: bool) -> None:
     predictor = Predictor(tokenizer, answers, Labels(TAGS, "constrained" if constrained else "argmax"), 16)
