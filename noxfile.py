@@ -115,7 +115,7 @@ def browser(session: nox.Session) -> None:
     if not any(map(shutil.which, ("chromium", "chromium-browser"))):
         session.error("no Chromium here; apt-get install chromium")
     session.install("-e", ".", *BROWSER)
-    session.run("pytest", "-m", "browser", "tests/serve", *session.posargs)
+    session.run("pytest", "-m", "browser", "tests/serve/page", *session.posargs)
 
 
 @nox.session

@@ -37,6 +37,8 @@ def main(environment: Path) -> None:
     site = next(environment.glob("lib/python3*/site-packages"))
     before = _size(environment)
     installed = {_normal(each.name): each for each in distributions(path=[str(site)])}
+    if "slimner" not in installed:
+        raise SystemExit(f"{environment} has no slimner installed; nothing was removed")
     for name in sorted(set(installed) - _needed(installed, "slimner")):
         for file in installed[name].files or ():
             Path(str(file.locate())).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -185,3 +186,7 @@ def test_an_environment_loses_what_serving_never_reaches_and_keeps_the_rest(tmp_
         *("slimner", "tokenizers", "click", "num_py", "x"),
         *(f"{name}-1.dist-info" for name in ("slimner", "tokenizers", "click", "num_py")),
     }
+    shutil.rmtree(site / "slimner-1.dist-info")
+    again = subprocess.run([sys.executable, str(DEPLOY / "slim.py"), str(tmp_path)], capture_output=True, check=False)
+    assert (again.returncode, b"no slimner installed" in again.stderr) == (1, True)
+    assert (site / "tokenizers" / "a.so").exists()

@@ -8,10 +8,10 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from slimner import zoo
 from slimner.bench.server import serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -26,42 +26,33 @@ FLAGS = (
     "--disable-sync",
 )
 TOKEN = "correct-horse"
-EMBEDDED = Path(__file__).parents[3] / "zoo" / "news_zh" / "bundle"
 
 Ask = Callable[[str], list[dict[str, Any]]]
 
 
-@pytest.fixture(scope="session")
-def to_serve(request: pytest.FixtureRequest) -> Path:
-    """The embedded bundle; built as an artifact where the checkout has none."""
-    if EMBEDDED.is_dir():
-        return EMBEDDED
-    built: Path = request.getfixturevalue("embedded_int8")
-    return built
-
-
 @contextlib.contextmanager
-def start(directory: Path, **environment: str) -> Iterator[str]:
-    """Our server over a bundle or artifact; yields the address of its page."""
+def start(**environment: str) -> Iterator[str]:
+    """Our server over the embedded bundle; yields the address of its page."""
     command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
     command += ["-c", "python:slimner.serve.gunicorn_conf"]
-    settings = {"SLIMNER_BUNDLE": str(directory), "SLIMNER_WORKERS": "1"}
+    settings = {"SLIMNER_BUNDLE": str(zoo.bundle()), "SLIMNER_WORKERS": "1"}
+    settings |= {"SLIMNER_DEADLINE": "120"}  # however slow the machine
     settings |= {"ORT_DISABLE_TELEMETRY": "1", **environment}  # or it tries to reach its makers, and holds up the end
     with serving(command, settings, workers=1, path="/", timeout_s=60) as service:
         yield service.url
 
 
 @pytest.fixture(scope="session")
-def server(to_serve: Path) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A server that anybody may ask."""
-    with start(to_serve) as url:
+    with start() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def guarded_server(to_serve: Path) -> Iterator[str]:
+def guarded_server() -> Iterator[str]:
     """A server that asks for a token."""
-    with start(to_serve, SLIMNER_TOKEN=TOKEN) as url:
+    with start(SLIMNER_TOKEN=TOKEN) as url:
         yield url
 
 
