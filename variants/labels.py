@@ -134,8 +134,9 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
     if wanted is not None and wanted not in SCHEMES:
         raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
     fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
-    if wanted in fits:
-        return wanted  # type: ignore[return-value]
+    for scheme in fits:
+        if scheme == wanted:
+            return scheme
     if wanted is not None or not fits:
         which = wanted or f"any of {', '.join(SCHEMES)}"
         raise ValueError(f"the tags, such as '{names[0]}' and '{names[-1]}', are not {which}")

@@ -189,7 +189,7 @@ def _write_tokenizer(shape: Shape, vocabulary: Path | None, directory: Path) -> 
         tokenizer = wordpiece(vocabulary.read_text(encoding="utf-8").rstrip("\n").split("\n"))
     tokenizer.save(str(directory / TOKENIZER))
     write_json(directory / TOKENIZER_CONFIG, {"model_max_length": 512})
-    return tokenizer.get_vocab_size()
+    return int(tokenizer.get_vocab_size())
 
 
 def _characters(count: int) -> list[str]:
