@@ -13,6 +13,7 @@ from .labels import Crf
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+WEIGHTS = "model.safetensors"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # Position embeddings of these families start behind the padding index.
@@ -24,6 +25,14 @@ HOW_TO_NAME_TAGS = (
 )
 
 T = TypeVar("T")
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
+
+    labels: tuple[str, ...] | None = None
+    scheme: str | None = None
+    allow_pickle: bool = False
 
 
 class Config(msgspec.Struct):

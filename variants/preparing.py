@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..core import child
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError
@@ -23,7 +21,9 @@ from .configuration import (
     HOW_TO_NAME_TAGS,
     TOKENIZER,
     TOKENIZER_CONFIG,
+    WEIGHTS,
     Config,
+    LoadOptions,
     id2label,
     is_modelscope,
     read,
@@ -31,17 +31,8 @@ from .configuration import (
 from .labels import Labels
 from .sources import FROM_MODELSCOPE, PICKLED, SAFE, TEXTS
 
-WEIGHTS = "model.safetensors"
 LAYOUT = 1
 TIMEOUT_S = 1800.0
-
-
-class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
-
-    labels: tuple[str, ...] | None = None
-    scheme: str | None = None
-    allow_pickle: bool = False
 
 
 def prepared(source: Path, options: LoadOptions) -> Path:
