@@ -104,10 +104,10 @@ def is_modelscope(directory: Path, config: Config) -> bool:
 
 def id2label(directory: Path, config: Config) -> Mapping[str, str]:
     """The model's tags by number, where this kind of checkpoint keeps them."""
+    if (directory / "label_mapping.json").is_file():  # ModelScope's, whatever else the directory has
+        return _turned(read(directory / "label_mapping.json", dict[str, int]))
     if not is_modelscope(directory, config):
         return config.id2label or {}
-    if (directory / "label_mapping.json").is_file():
-        return _turned(read(directory / "label_mapping.json", dict[str, int]))
     own = read(directory / "configuration.json", _Configuration)
     for section in (own.model, own.preprocessor):
         if section and (section.label2id or section.id2label):

@@ -8,6 +8,7 @@ scores in `config.json`. What needs no change is linked. The result is kept in t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,15 @@ def prepared(source: Path, options: LoadOptions) -> Path:
         )
     names = _names(source, config, options)
     whole = not is_modelscope(source, config) and [path.name for path in weights] == [WEIGHTS]
-    if whole and (source / TOKENIZER).is_file() and options.labels is None and options.scheme is None:
+    if whole and (source / TOKENIZER).is_file() and names == config.id2label and options.scheme is None:
         return source
     files = [source / name for name in (*TEXTS, *FROM_MODELSCOPE) if (source / name).is_file()] + weights
     key = sha256_of([LAYOUT, names, options.scheme, {path.name: sha256_file(path) for path in files}])
     target = cache_directory() / "checkpoints" / key[:16]
     if target.is_dir():
-        return target
+        if all(path.exists() for path in target.iterdir()):
+            return target
+        shutil.rmtree(target)  # what it links to was moved
     with directory_in_place(target) as directory:
         for name in (TOKENIZER, TOKENIZER_CONFIG, *((WEIGHTS,) if whole else ())):
             if (source / name).is_file():
@@ -152,7 +155,7 @@ def _convert_weights(files: list[Path], target: Path) -> None:
             reason = str(error).strip().partition("\n")[0]
             raise CheckpointError(f"{path}: not read as weights: {reason}", "save it as safetensors") from None
     config = read(target / CONFIG, Config)
-    if any(name.startswith("head.") for name in tensors):
+    if any(name.startswith("head.") for name in tensors) or not config.classifies_tokens:
         tensors, changes = _from_modelscope(tensors, config, target)
         _configure(target / CONFIG, target, changes)
     # Tensors may share memory (tied embeddings) or be views of a larger one; safetensors wants each by itself.
