@@ -133,7 +133,7 @@ def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
         raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
     if wanted is not None and wanted not in SCHEMES:
         raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
-    fits = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
+    fits: list[Scheme] = [scheme for scheme in SCHEMES if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme)]
     for scheme in fits:
         if scheme == wanted:
             return scheme
