@@ -7,6 +7,7 @@ scores in `config.json`. What needs no change is linked. The result is kept in t
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from ..core import child
 from ..core.cache import cache_directory
-from ..core.errors import CheckpointError
+from ..core.errors import CheckpointError, MissingDependencyError
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .configuration import (
     CONFIG,
@@ -78,6 +79,7 @@ def prepared(source: Path, options: LoadOptions) -> Path:
         changes = {"id2label": names, "label2id": {tag: int(i) for i, tag in names.items()}}
         _configure(source / CONFIG, directory, changes | ({"ner_scheme": options.scheme} if options.scheme else {}))
         if not whole or not (source / TOKENIZER).is_file():
+            require_transformers()
             child.run(
                 "slimner.variants.preparing:convert_in_child",
                 {"source": str(source), "weights": [str(path) for path in weights], "directory": str(directory)},
@@ -85,6 +87,12 @@ def prepared(source: Path, options: LoadOptions) -> Path:
                 timeout_s=TIMEOUT_S,
             )
     return target
+
+
+def require_transformers() -> None:
+    """Raise MissingDependencyError if this install cannot make a model."""
+    if importlib.util.find_spec("transformers") is None or importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("this checkpoint needs torch and transformers", "pip install 'slimner[lab]'")
 
 
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")

@@ -25,7 +25,7 @@ from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .checkpoints import SYNTHETIC
 from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, LoadOptions
 from .labels import Labels
-from .preparing import TIMEOUT_S
+from .preparing import TIMEOUT_S, require_transformers
 
 LAYOUT = 1
 SEED = 0
@@ -104,6 +104,7 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     target = cache_directory() / "checkpoints" / key[:16]
     if target.is_dir():
         return target
+    require_transformers()
     with directory_in_place(target) as directory:
         size = _write_tokenizer(SHAPES[base], Path(vocabulary) if vocabulary else None, directory)
         child.run(
