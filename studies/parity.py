@@ -250,6 +250,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="how long the small one is trained")
     parser.add_argument("--small", type=Path, help="a small directory that is there already, in place of training one")
     parser.add_argument("--short", type=int, default=300, help="texts taken from the first file")
+    parser.add_argument("--full", type=int, default=300, help="how many of those go through the model of full size")
     parser.add_argument("--long", type=int, default=100, help="texts taken from the second file; a fifth for full size")
     given = parser.parse_args()
     os.environ.setdefault("MODELSCOPE_CACHE", tempfile.gettempdir())
@@ -263,7 +264,7 @@ def main() -> None:
             place / "raner-small", given.vocab, given.train, minutes=given.minutes, longest=SMALL_CUT
         )
         first, bad = compare(
-            "Full size, random weights", full, [*ODD, *short, *long[::5]], FULL_CUT, ("fp32", "onnx-int8")
+            "Full size, random weights", full, [*ODD, *short[: given.full], *long[::5]], FULL_CUT, ("fp32", "onnx-int8")
         )
         second, worse = compare(
             "Small, trained",
