@@ -119,6 +119,12 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def build_cost(session: nox.Session) -> None:
+    """Time and peak memory of building a BERT-base checkpoint."""
+    _study(session, "build_cost")
+
+
+@nox.session
 def parity(session: nox.Session) -> None:
     """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
     session.install("-e", ".[lab,modelscope]", "modelscope[framework]")

@@ -12,15 +12,12 @@ written when all of it is done.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from common import artifact_of, settings, where_and_when
-from slimner import zoo
 from slimner.bench import ledger as accounts
 from slimner.bench import measure, read_workload, steps
 from slimner.bench.dependencies import import_ledger
@@ -34,10 +31,9 @@ from slimner.reports import ledger as tables
 from slimner.reports.comparison import Row, measured_row
 from slimner.reports.tables import markdown
 from slimner.reports.units import MISSING, megabytes, milliseconds, per_second, seconds, spread_of
-from slimner.variants import read_manifest
+from slimner.variants import read_manifest, resolve_checkpoint
 
-VOCABULARY = 21_128
-TYPES = ("PER", "LOC", "ORG")
+RANDOM = "synthetic:bert-base-chinese"
 WORKERS = 2
 GIB = 1 << 30
 
@@ -48,27 +44,6 @@ ner = pipeline("token-classification", model=sys.argv[1], aggregation_strategy="
 for text in open(sys.argv[2], encoding="utf-8").read().splitlines()[:20]:
     ner(text)
 """
-
-
-def make_checkpoint(directory: Path) -> Path:
-    """BERT of base size with random weights and the embedded tokenizer, one token a Chinese character."""
-    import torch
-    from transformers import BertConfig, BertForTokenClassification
-
-    names = ["O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        tokenizer_class="BertTokenizerFast",
-    )
-    BertForTokenClassification(config).save_pretrained(directory)
-    shutil.copy(zoo.checkpoint() / "tokenizer.json", directory)
-    (directory / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "BertTokenizerFast", "model_max_length": 512}), encoding="utf-8"
-    )
-    return directory
 
 
 def some_texts(path: Path, count: int, longest: int) -> Path:
@@ -210,7 +185,7 @@ def main() -> None:
     plan = settings(samples=100)
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        checkpoint = given.checkpoint or str(make_checkpoint(place / "bert-base-random"))
+        checkpoint = given.checkpoint or str(resolve_checkpoint(RANDOM).path)
         everything = some_texts(place / "texts.txt", 100, 10_000)
         short = some_texts(place / "short.txt", 40, 50)
         say("building")

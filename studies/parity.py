@@ -2,7 +2,7 @@
 
     python studies/parity.py --vocab vocab.txt --train train.bio --texts one.txt two.txt --out docs/parity.md
 
-Two directories in ModelScope's layout: BERT of base size with random weights, whose pipeline cuts at 128 tokens, and a
+Two directories in ModelScope's layout: BERT of base size with random weights, whose pipeline cuts at 64 tokens, and a
 small trained one, whose pipeline cuts at 512. The same texts go through both; a text on which ModelScope raises, or
 which it cuts, has no entities to compare with and is counted apart. Exit code 1 if entities differ on a text that it
 answers.
@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from slimner.variants.labels import spans
 from slimner.variants.predictor import _units
 from slimner.variants.viterbi import viterbi
 
-VARIANT_NAMES = ("fp32", "onnx-fp32", "dynamic-int8", "onnx-int8")
+FULL_CUT, SMALL_CUT = 64, 512
+SCORED = 100
 EXACT = ("fp32", "onnx-fp32")
 
 ODD = (
@@ -114,7 +116,9 @@ def crf_agrees() -> int:
     return 500
 
 
-def compare(name: str, directory: Path, texts: list[str], longest: int) -> tuple[list[str], int]:
+def compare(
+    name: str, directory: Path, texts: list[str], longest: int, variants: Sequence[str]
+) -> tuple[list[str], int]:
     """Lines of the page about one directory, and how many answered texts differ in an exact variant."""
     say(f"{name}: ModelScope")
     begun = time.monotonic()
@@ -122,7 +126,7 @@ def compare(name: str, directory: Path, texts: list[str], longest: int) -> tuple
     spent = time.monotonic() - begun
     source = resolve_checkpoint(str(directory), LoadOptions(allow_pickle=True))
     artifacts = {}
-    for variant in VARIANT_NAMES:
+    for variant in variants:
         say(f"{name}: building {variant}")
         artifacts[variant] = build(source, VARIANTS.get(variant), cache=cache_directory(), timeout_s=1800)[0]
     predictors = {variant: open_predictor(path, threads=2) for variant, path in artifacts.items()}
@@ -178,7 +182,7 @@ def compare(name: str, directory: Path, texts: list[str], longest: int) -> tuple
             rows,
         )
     )
-    lines.append(scores_line(directory, predictors["fp32"], [texts[i] for i in answered]))
+    lines.append(scores_line(directory, predictors["fp32"], [texts[i] for i in answered[:SCORED]]))
     return lines, bad
 
 
@@ -216,7 +220,16 @@ def scores_line(directory: Path, predictor: Predictor, texts: list[str]) -> str:
         worst = max(worst, float(np.abs(mine - logits).max(initial=0.0)))
         units += len(tags)
         same += int((predictor.labels.decode(mine) == tags).sum())
-    return f"Scores of fp32 and ModelScope's differ by at most {worst:.2g}; {same:,} of {units:,} tags are equal."
+    return (
+        f"On {len(texts)} of the texts, scores of fp32 and ModelScope's differ by at most {worst:.2g}, and {same:,} of "
+        f"{units:,} tags are equal."
+    )
+
+
+def some(path: Path, count: int) -> list[str]:
+    """So many lines of a file, evenly over it."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return lines[:: max(1, len(lines) // count)][:count]
 
 
 def say(what: str) -> None:
@@ -232,27 +245,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocab", type=Path, required=True, help="vocab.txt of bert-base-chinese")
     parser.add_argument("--train", type=Path, required=True, help="a column file to train the small one on")
-    parser.add_argument("--texts", type=Path, nargs="+", required=True, help="texts, one a line")
+    parser.add_argument("--texts", type=Path, nargs=2, required=True, help="short and long texts, one a line")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=8.0, help="how long the small one is trained")
     parser.add_argument("--small", type=Path, help="a small directory that is there already, in place of training one")
-    parser.add_argument("--each", type=int, default=150, help="texts taken from each file")
+    parser.add_argument("--short", type=int, default=300, help="texts taken from the first file")
+    parser.add_argument("--full", type=int, default=300, help="how many of those go through the model of full size")
+    parser.add_argument("--long", type=int, default=100, help="texts taken from the second file; a fifth for full size")
     given = parser.parse_args()
     os.environ.setdefault("MODELSCOPE_CACHE", tempfile.gettempdir())
-    texts = list(ODD)
-    for path in given.texts:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        texts += lines[:: max(1, len(lines) // given.each)][: given.each]
+    short, long = (some(path, count) for path, count in zip(given.texts, (given.short, given.long), strict=True))
     say(f"Viterbi: {crf_agrees()} sequences")
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         say("making the directory of full size")
-        full = raner.full_size(place / "raner-base", given.vocab, longest=128)
+        full = raner.full_size(place / "raner-base", given.vocab, longest=FULL_CUT)
         small = given.small or raner.trained(
-            place / "raner-small", given.vocab, given.train, minutes=given.minutes, longest=512
+            place / "raner-small", given.vocab, given.train, minutes=given.minutes, longest=SMALL_CUT
         )
-        first, bad = compare("Full size, random weights", full, texts, 128)
-        second, worse = compare("Small, trained", small, texts, 512)
+        first, bad = compare(
+            "Full size, random weights", full, [*ODD, *short[: given.full], *long[::5]], FULL_CUT, ("fp32", "onnx-int8")
+        )
+        second, worse = compare(
+            "Small, trained",
+            small,
+            [*ODD, *short, *long],
+            SMALL_CUT,
+            ("fp32", "dynamic-int8", "onnx-fp32", "onnx-int8"),
+        )
     import modelscope
 
     body = "\n\n".join((*first, *second))
@@ -266,7 +286,7 @@ Made by `nox -s parity` (`studies/parity.py`) in {(time.monotonic() - BEGUN) / 6
 
 Two `transformer-crf` directories, laid out as ModelScope lays out RaNER, go through ModelScope's
 `named-entity-recognition` pipeline and through slimner: {len(ODD)} odd texts (empty, white space, full width,
-emoji, traditional, other scripts, special tokens typed as text, very long) and {len(texts) - len(ODD)} lines of news,
+emoji, traditional, other scripts, special tokens typed as text, very long) and lines of news,
 sentences and whole documents. The small one is a BERT of three layers of 128, trained on Chinese news for some minutes.
 A CRF is decoded in numpy here, in torch there; on 500 random sequences of up to 40 tags the two agree on every tag.
 

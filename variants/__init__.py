@@ -1,7 +1,8 @@
 """Checkpoints, variants and artifacts; `open_predictor` is the only loading door. Importing this imports no torch."""
 
 from .artifacts import Manifest, read_manifest, verify
-from .checkpoints import Checkpoint, LoadOptions, resolve_checkpoint
+from .checkpoints import Checkpoint, resolve_checkpoint
+from .configuration import LoadOptions
 from .predictor import Entity, Predictor, open_predictor
 from .variant import VARIANTS, Model, Variant
 

@@ -18,13 +18,21 @@ from tokenizers import Tokenizer
 from .. import zoo
 from ..core.errors import CheckpointError
 from ..core.store import sha256_file
-from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, Config, read, window
+from .configuration import (
+    CONFIG,
+    HOW_TO_NAME_TAGS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    Config,
+    LoadOptions,
+    read,
+    window,
+)
 from .labels import Labels
-from .preparing import WEIGHTS, LoadOptions, prepared
-from .sources import EMBEDDED, locate
-from .synthetic import PREFIX, synthesized
 
-__all__ = ["CONFIG", "EMBEDDED", "WEIGHTS", "Checkpoint", "LoadOptions", "resolve_checkpoint"]
+EMBEDDED = "news-zh"
+SYNTHETIC = "synthetic:"
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +58,12 @@ def resolve_checkpoint(name: str, options: LoadOptions | None = None) -> Checkpo
 
     CheckpointError says what is missing or unreadable.
     """
+    from .preparing import prepared  # a process that only runs artifacts needs none of these
+    from .sources import locate
+    from .synthetic import synthesized
+
     options = options or LoadOptions()
-    if name.startswith(PREFIX):
+    if name.startswith(SYNTHETIC):
         return _read(name, synthesized(name, options))
     source = zoo.checkpoint() if name == EMBEDDED else locate(name, allow_pickle=options.allow_pickle)
     return _read(name if not Path(name).is_dir() else source.resolve().name, prepared(source, options))

@@ -13,6 +13,7 @@ from .labels import Crf
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+WEIGHTS = "model.safetensors"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # Position embeddings of these families start behind the padding index.
@@ -24,6 +25,14 @@ HOW_TO_NAME_TAGS = (
 )
 
 T = TypeVar("T")
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
+
+    labels: tuple[str, ...] | None = None
+    scheme: str | None = None
+    allow_pickle: bool = False
 
 
 class Config(msgspec.Struct):
@@ -95,10 +104,10 @@ def is_modelscope(directory: Path, config: Config) -> bool:
 
 def id2label(directory: Path, config: Config) -> Mapping[str, str]:
     """The model's tags by number, where this kind of checkpoint keeps them."""
+    if (directory / "label_mapping.json").is_file():  # ModelScope's, whatever else the directory has
+        return _turned(read(directory / "label_mapping.json", dict[str, int]))
     if not is_modelscope(directory, config):
         return config.id2label or {}
-    if (directory / "label_mapping.json").is_file():
-        return _turned(read(directory / "label_mapping.json", dict[str, int]))
     own = read(directory / "configuration.json", _Configuration)
     for section in (own.model, own.preprocessor):
         if section and (section.label2id or section.id2label):

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import CONFIG
+from .configuration import CONFIG
 from .torch_model import as_model, hold_threads, load_reference
 from .variant import BuildContext, Model, Variant
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from .checkpoints import CONFIG, WEIGHTS
+from .configuration import CONFIG, WEIGHTS
 from .torch_model import as_model, hold_threads, load_reference
 from .variant import BuildContext, Model, Variant
 

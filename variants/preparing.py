@@ -7,23 +7,25 @@ scores in `config.json`. What needs no change is linked. The result is kept in t
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..core import child
 from ..core.cache import cache_directory
-from ..core.errors import CheckpointError
+from ..core.errors import CheckpointError, MissingDependencyError
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .configuration import (
     CONFIG,
     HOW_TO_NAME_TAGS,
     TOKENIZER,
     TOKENIZER_CONFIG,
+    WEIGHTS,
     Config,
+    LoadOptions,
     id2label,
     is_modelscope,
     read,
@@ -31,17 +33,8 @@ from .configuration import (
 from .labels import Labels
 from .sources import FROM_MODELSCOPE, PICKLED, SAFE, TEXTS
 
-WEIGHTS = "model.safetensors"
 LAYOUT = 1
 TIMEOUT_S = 1800.0
-
-
-class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
-
-    labels: tuple[str, ...] | None = None
-    scheme: str | None = None
-    allow_pickle: bool = False
 
 
 def prepared(source: Path, options: LoadOptions) -> Path:
@@ -70,13 +63,15 @@ def prepared(source: Path, options: LoadOptions) -> Path:
         )
     names = _names(source, config, options)
     whole = not is_modelscope(source, config) and [path.name for path in weights] == [WEIGHTS]
-    if whole and (source / TOKENIZER).is_file() and options.labels is None and options.scheme is None:
+    if whole and (source / TOKENIZER).is_file() and names == config.id2label and options.scheme is None:
         return source
     files = [source / name for name in (*TEXTS, *FROM_MODELSCOPE) if (source / name).is_file()] + weights
     key = sha256_of([LAYOUT, names, options.scheme, {path.name: sha256_file(path) for path in files}])
     target = cache_directory() / "checkpoints" / key[:16]
     if target.is_dir():
-        return target
+        if all(path.exists() for path in target.iterdir()):
+            return target
+        shutil.rmtree(target)  # what it links to was moved
     with directory_in_place(target) as directory:
         for name in (TOKENIZER, TOKENIZER_CONFIG, *((WEIGHTS,) if whole else ())):
             if (source / name).is_file():
@@ -84,6 +79,7 @@ def prepared(source: Path, options: LoadOptions) -> Path:
         changes = {"id2label": names, "label2id": {tag: int(i) for i, tag in names.items()}}
         _configure(source / CONFIG, directory, changes | ({"ner_scheme": options.scheme} if options.scheme else {}))
         if not whole or not (source / TOKENIZER).is_file():
+            require_transformers()
             child.run(
                 "slimner.variants.preparing:convert_in_child",
                 {"source": str(source), "weights": [str(path) for path in weights], "directory": str(directory)},
@@ -91,6 +87,12 @@ def prepared(source: Path, options: LoadOptions) -> Path:
                 timeout_s=TIMEOUT_S,
             )
     return target
+
+
+def require_transformers() -> None:
+    """Raise MissingDependencyError if this install cannot make a model."""
+    if importlib.util.find_spec("transformers") is None or importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("this checkpoint needs torch and transformers", "pip install 'slimner[lab]'")
 
 
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
@@ -161,7 +163,7 @@ def _convert_weights(files: list[Path], target: Path) -> None:
             reason = str(error).strip().partition("\n")[0]
             raise CheckpointError(f"{path}: not read as weights: {reason}", "save it as safetensors") from None
     config = read(target / CONFIG, Config)
-    if any(name.startswith("head.") for name in tensors):
+    if any(name.startswith("head.") for name in tensors) or not config.classifies_tokens:
         tensors, changes = _from_modelscope(tensors, config, target)
         _configure(target / CONFIG, target, changes)
     # Tensors may share memory (tied embeddings) or be views of a larger one; safetensors wants each by itself.

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from ..core.errors import CheckpointError, MissingDependencyError
+from .checkpoints import EMBEDDED, SYNTHETIC
 
-EMBEDDED = "news-zh"
 MODELSCOPE = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
@@ -26,7 +26,7 @@ FROM_MODELSCOPE = ("configuration.json", "label_mapping.json")
 
 WAYS = (
     f"give a directory, a hub id (organization/name@revision), {MODELSCOPE}organization/name@revision, "
-    f"synthetic:NAME, or '{EMBEDDED}' for the embedded one"
+    f"{SYNTHETIC}NAME, or '{EMBEDDED}' for the embedded one"
 )
 
 

@@ -22,11 +22,11 @@ from ..core import child
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, UnknownNameError
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
-from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG
+from .checkpoints import SYNTHETIC
+from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, LoadOptions
 from .labels import Labels
-from .preparing import TIMEOUT_S, LoadOptions
+from .preparing import TIMEOUT_S, require_transformers
 
-PREFIX = "synthetic:"
 LAYOUT = 1
 SEED = 0
 TYPES = ("PER", "LOC", "ORG")
@@ -76,7 +76,7 @@ SHAPES: Mapping[str, Shape] = {
 
 def synthesized(name: str, options: LoadOptions) -> Path:
     """Directory of the model that a name such as `synthetic:bert-base-chinese?layers=4` asks for, made once."""
-    base, _, query = name.removeprefix(PREFIX).partition("?")
+    base, _, query = name.removeprefix(SYNTHETIC).partition("?")
     if base not in SHAPES:
         raise UnknownNameError("synthetic model", base, SHAPES)
     asked = dict(parse_qsl(query, keep_blank_values=True))
@@ -104,6 +104,7 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     target = cache_directory() / "checkpoints" / key[:16]
     if target.is_dir():
         return target
+    require_transformers()
     with directory_in_place(target) as directory:
         size = _write_tokenizer(SHAPES[base], Path(vocabulary) if vocabulary else None, directory)
         child.run(

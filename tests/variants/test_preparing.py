@@ -139,6 +139,20 @@ def test_unnamed_tags_are_named_by_the_user(copy: Path) -> None:
         resolve_checkpoint(str(copy), LoadOptions(labels=TAGS[:6]))
 
 
+def test_a_checkpoint_that_was_moved_is_prepared_again(copy: Path, tmp_path: Path) -> None:
+    given = LoadOptions(scheme="IOB1")
+    before = resolve_checkpoint(str(copy), given)
+    after = resolve_checkpoint(str(copy.rename(tmp_path / "elsewhere")), given)
+    assert (after.sha256, after.path) == (before.sha256, before.path)
+
+
+def test_a_modelscope_directory_in_the_layout_of_transformers_takes_its_own_names(copy: Path) -> None:
+    edit(copy / "config.json", id2label={str(i): f"LABEL_{i}" for i in range(7)})
+    (copy / "configuration.json").write_text(json.dumps({"task": "named-entity-recognition"}))
+    (copy / "label_mapping.json").write_text(json.dumps({tag: i for i, tag in enumerate(TAGS)}))
+    assert resolve_checkpoint(str(copy)).labels.tags == TAGS
+
+
 def test_a_scheme_named_by_the_user_is_part_of_the_checkpoint(copy: Path) -> None:
     plain, named = resolve_checkpoint(str(copy)), resolve_checkpoint(str(copy), LoadOptions(scheme="IOB1"))
     assert (plain.labels.scheme, named.labels.scheme) == ("IOB2", "IOB1")
