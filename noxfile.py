@@ -139,6 +139,32 @@ def agreement(session: nox.Session) -> None:
 
 
 @nox.session
+def serving(session: nox.Session) -> None:
+    """What serving costs: memory, what HTTP adds, throughput; the tables of docs/serve.md, ten minutes."""
+    _study(session, "serving", "cost")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Ten minutes at twice the capacity, then 100,000 requests."""
+    session.install("-e", ".[lab]")
+    session.run("python", "studies/serving.py", "overload")
+    session.run("python", "studies/serving.py", "soak")
+
+
+@nox.session
+def embedded_bundle(session: nox.Session) -> None:
+    """Make the bundle that the wheel carries again: run the embedded model through onnx-int8, bundle it, verify it."""
+    session.install("-e", ".[lab]")
+    with tempfile.TemporaryDirectory() as directory:
+        report, bundle = Path(directory) / "report", ROOT / "zoo" / "news_zh" / "bundle"
+        session.run("slimner", "run", "--variants", "onnx-int8", "--out", str(report))
+        shutil.rmtree(bundle, ignore_errors=True)
+        session.run("slimner", "bundle", str(report), "--out", str(bundle))
+        session.run("slimner", "verify", str(bundle))
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build sdist and wheel, and show that the bare wheel opens an ONNX artifact with nothing of the lab installed."""
     session.install("build>=1.2")
@@ -162,6 +188,7 @@ def package(session: nox.Session) -> None:
         os.chdir(directory)  # away from the checkout: only what the wheel carries is found
         session.run(str(bare / "bin" / "slimner"), "--help", external=True)
         session.run(str(bare / "bin" / "slimner"), "variants", external=True)
+        session.run(str(bare / "bin" / "slimner"), "verify", external=True)
         session.run(
             *(str(bare / "bin" / "python"), str(ROOT / "tests" / "project" / "bare_install.py"), str(artifact)),
             external=True,

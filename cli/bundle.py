@@ -16,11 +16,12 @@ from ..core.errors import ArtifactError, UserError
 from ..core.machine import thread_environment
 from ..core.records import Results
 from ..core.store import directory_in_place, read_results
-from ..reports import compare, decide
+from ..reports import Policy, compare, decide, read_policy
 from ..reports.report import RESULTS
 from ..serve.bundle import Golden, Measured, Scores, Session, write_archive, write_bundle
 from ..variants import VARIANTS, Manifest, verify
 from . import options
+from .pick import complexity
 
 GOLDEN_TEXTS = 16
 RUNTIME = ("flask", "gunicorn", "msgspec", "numpy", "prometheus-client", "tokenizers")
@@ -53,11 +54,19 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     metavar="FILE",
     help="Texts, one a line, of which some and their answers become the golden inputs.",
 )
+@options.policy
 @options.timeout
 @options.as_json
 @options.debug
 def bundle(
-    source: Path, out: Path, archive: Path | None, workload: str, timeout: float, as_json: bool, debug: bool
+    source: Path,
+    out: Path,
+    archive: Path | None,
+    workload: str,
+    policy_file: Path | None,
+    timeout: float,
+    as_json: bool,
+    debug: bool,
 ) -> None:
     """Pack the winner of RESULTS (the report of `slimner run`), or an ARTIFACT by itself, into a directory.
 
@@ -70,7 +79,7 @@ def bundle(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
-    proof = _proof(source)
+    proof = _proof(source, read_policy(policy_file) if policy_file else Policy())
     manifest = verify(proof.artifact)
     variant = VARIANTS.get(manifest.variant)
     texts = some(read_workload(workload).texts, GOLDEN_TEXTS)
@@ -122,18 +131,18 @@ def some(texts: tuple[str, ...], count: int) -> tuple[str, ...]:
     return tuple(ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count))
 
 
-def _proof(source: Path) -> Proof:
+def _proof(source: Path, policy: Policy) -> Proof:
     """Where the artifact is, and what is known of it."""
     results = source / RESULTS if source.is_dir() else source
     if results.is_file() and not (source / "manifest.json").is_file():
-        return winner(read_results(results))
+        return winner(read_results(results), policy)
     return Proof(artifact=source, threads=1, scores=None, measured=None, decision=None)
 
 
-def winner(results: Results) -> Proof:
-    """The winner of a run, as the report decides it; UserError if there is none, or its artifact is gone."""
+def winner(results: Results, policy: Policy) -> Proof:
+    """The winner of a run under a policy; UserError if there is none, or its artifact is gone."""
     rows = compare(results)
-    decision = decide(rows, {name: VARIANTS.get(name).complexity for name in results.settings.variants})
+    decision = decide(rows, complexity(results.settings.variants), policy)
     if decision.winner is None:
         raise UserError(f"the run has no winner: {decision.because}", "bundle one of its artifacts instead")
     row = next(row for row in rows if row.variant == decision.winner)
@@ -156,7 +165,7 @@ def winner(results: Results) -> Proof:
             f1_high=row.f1.high,
             instructions=results.machine.instructions,
         )
-        if row.f1
+        if row.f1 and results.corpus
         else None,
         measured=Measured(
             p50_ms=row.p50.value if row.p50 else None,

@@ -61,7 +61,7 @@ def create_app(directory: str | None = None) -> Flask:
     def authorize() -> None:
         if not token or request.endpoint not in PROTECTED:
             return
-        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        given = request.headers.get("Authorization", "").encode("latin-1")  # as WSGI hands over its bytes
         if not hmac.compare_digest(given, b"Bearer " + token):
             raise ProblemError(
                 401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}

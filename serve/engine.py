@@ -19,10 +19,10 @@ import msgspec
 
 from ..core.machine import describe
 from ..core.memory import forget_files, return_freed
-from ..variants import Entity, Predictor, open_predictor
+from ..variants import VARIANTS, Entity, Predictor, open_predictor
 from .bundle import Served, differing, judge
 
-STEPS = ("wait", "tokenize", "infer", "decode")
+STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
 
 class QueueFullError(Exception):
@@ -79,7 +79,7 @@ class Engine:
         self.threads = threads
         self.deadline_s = deadline_s
         self.gate = Gate(queue)
-        self.notes = _notes(served)
+        self.notes = _notes(served, threads)
         self.ready = False
         self._predictor: Predictor | None = None
         self._proven = False
@@ -151,7 +151,7 @@ class Engine:
         return Answered(results=results, seconds=seconds)
 
 
-def _notes(served: Served) -> list[str]:
+def _notes(served: Served, threads: int) -> list[str]:
     """What whoever asks has to know of the thing that is served."""
     notes: list[str] = []
     here = describe().instructions
@@ -162,8 +162,14 @@ def _notes(served: Served) -> list[str]:
         )
     if served.bundle is None:
         notes.append("an artifact without golden texts; slimner bundle makes a bundle of it")
-    elif served.bundle.scores is None:
+        return notes
+    if served.bundle.scores is None:
         notes.append("never scored; bundle the results of slimner run to carry its F1")
+    benchmarked = served.bundle.session
+    if benchmarked.options != dict(VARIANTS.get(served.manifest.variant).session):
+        notes.append("benchmarked with other session options than this slimner uses; bundle it again")
+    if benchmarked.threads != threads:
+        notes.append(f"benchmarked with {benchmarked.threads} threads of inference, served with {threads}")
     return notes
 
 
@@ -181,9 +187,11 @@ def probe(work: Callable[[], list[int]], timeout_s: float) -> tuple[str, list[in
     os.close(writing)
     poll = select.poll()
     poll.register(reading, select.POLLIN)
+    told = b""
     try:
         answered = bool(poll.poll(timeout_s * 1000))
-        told = os.read(reading, 1 << 16) if answered else b""
+        if answered:
+            told = os.read(reading, 1 << 16)
     finally:
         os.close(reading)
         with contextlib.suppress(ProcessLookupError):

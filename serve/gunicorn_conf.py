@@ -14,9 +14,9 @@ import tempfile
 from types import TracebackType
 from typing import Any
 
-from slimner.core.errors import SlimnerError
-from slimner.core.machine import thread_environment
-from slimner.core.memory import bound_heap
+from ..core.errors import SlimnerError
+from ..core.machine import thread_environment
+from ..core.memory import bound_heap
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -44,8 +44,8 @@ def _remove() -> None:
         shutil.rmtree(_metrics, ignore_errors=True)
 
 
-from slimner.serve import settings as _settings  # noqa: E402
-from slimner.serve.bundle import open_served as _open_served  # noqa: E402
+from . import settings as _settings  # noqa: E402
+from .bundle import open_served as _open_served  # noqa: E402
 
 try:
     _given = _settings.from_environment()
@@ -79,8 +79,20 @@ def post_worker_init(worker: Any) -> None:
     worker.wsgi.extensions["slimner"].start()
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """The worker has ended: go at once. Libraries loaded before the fork may wait for threads that are not here."""
+    if os.getpid() == _master:  # it tells the hook of workers that were gone before it could end them
+        return
+    error = sys.exc_info()[1]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 0)
+
+
 def child_exit(server: Any, worker: Any) -> None:
-    """A worker is gone: its gauges too."""
-    from slimner.serve import metrics
+    """A worker is gone: its gauges and its connections too."""
+    from . import metrics
+    from .worker import gone
 
     metrics.worker_died(worker.pid)
+    gone(worker)

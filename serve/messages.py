@@ -51,7 +51,7 @@ _decoder = msgspec.json.Decoder(Question)
 
 
 def read_question(body: bytes) -> tuple[list[str], bool, bool]:
-    """The texts of a request, whether it was one only, and whether offsets count UTF-16; ProblemError if malformed."""
+    """The texts of a request, whether it named one only, whether offsets count UTF-16; ProblemError if malformed."""
     try:
         question = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

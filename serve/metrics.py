@@ -63,7 +63,7 @@ def exposition() -> bytes:
     """Everything in the text format, summed over all workers."""
     registry = CollectorRegistry()
     if os.environ.get(DIRECTORY):
-        multiprocess.MultiProcessCollector(registry)
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_Own())
     registry.register(_Memory())
@@ -73,7 +73,7 @@ def exposition() -> bytes:
 def worker_died(process: int) -> None:
     """Forget the gauges of a worker that is gone; its counters stay."""
     if os.environ.get(DIRECTORY):
-        multiprocess.mark_process_dead(process)
+        multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
 
 
 class _Own(Collector):

@@ -18,11 +18,11 @@ from ..core.records import Machine
 AUTO = "auto"
 MOST_WORKERS = 64
 
-# What the processes cost, summed (PSS), beside the model's files: docs/serve.md has the measured figures.
-BASE_BYTES = 85_000_000
-WORKER_BYTES = 10_000_000
-WORKER_SHARE = 0.15
-"""Private memory of a worker as a share of the model: buffers of inference grow with its width."""
+# What the processes cost, summed (PSS), beside the model's files; docs/serve.md has the measured figures.
+BASE_BYTES = 70_000_000
+WORKER_BYTES = 14_000_000
+WORKER_SHARE = 0.5
+"""Buffers of inference while the longest window goes through, as a share of the model: they grow with its width."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

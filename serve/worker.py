@@ -5,11 +5,15 @@ header and body from a blocking socket: as many slow clients as there are thread
 gathers the bytes of all connections without waiting for any, within limits of size and time, and a thread starts when
 the request is complete. Threads that wait for the model are bounded by the queue, so the others are always free to
 refuse.
+
+Workers wait at one socket, and the one that runs gets the connection, busy or not. So each leaves a new connection for
+a moment to those who have fewer; the numbers stand in memory that they share.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import re
 import selectors
 import socket
@@ -22,7 +26,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gunicorn import http
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from .messages import MOST_BODY_BYTES
 from .problems import PROBLEM_JSON, ProblemError
@@ -31,9 +35,18 @@ MOST_HEADER_BYTES = 16 << 10
 MOST_GATHERED_BYTES = 16 << 20
 ARRIVAL_S = 30.0
 LINGER_S = 2.0
-SEND_TIMEOUT = struct.pack("ll", 10, 0)  # struct timeval
+SOCKET_TIMEOUT = struct.pack("ll", 10, 0)  # struct timeval
 PIECE = 64 << 10
 STACK_BYTES = 1 << 20
+
+SLOTS = 64
+ABSENT = 1 << 62
+PATIENCE = 3
+PAUSE_S = 0.0002
+
+_connections = memoryview(mmap.mmap(-1, SLOTS * 8)).cast("q")
+for _slot in range(SLOTS):
+    _connections[_slot] = ABSENT
 
 REQUEST_LINE = re.compile(rb"[A-Z][A-Z-]{0,31} [!-~]{1,8190} HTTP/1\.[01]\r?\n")
 LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -62,10 +75,15 @@ def missing(received: bytes | bytearray) -> tuple[int, int]:
     return max(0, head + length - len(received)), head
 
 
+def gone(worker: Any) -> None:
+    """A worker has ended: it has no connections to compare with."""
+    _connections[worker.age % SLOTS] = ABSENT
+
+
 class Arriving:
     """A connection whose next request is on its way; once refused, what still comes is thrown away."""
 
-    def __init__(self, conn: TConn, received: bytes) -> None:
+    def __init__(self, conn: Any, received: bytes) -> None:
         self.conn = conn
         self.received = bytearray(received)
         self.end = time.monotonic() + ARRIVAL_S
@@ -80,12 +98,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
         super().__init__(*arguments, **options)
         self.arriving: dict[socket.socket, Arriving] = {}
         self.gathered = 0
+        self.patience = PATIENCE
 
     def get_thread_pool(self) -> futures.ThreadPoolExecutor:
         threading.stack_size(STACK_BYTES)
         return futures.ThreadPoolExecutor(max_workers=self.cfg.threads)
 
-    def enqueue_req(self, conn: TConn) -> None:
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection, unless another worker has fewer and takes it within a moment."""
+        mine = self.age % SLOTS
+        if self.patience and self.nr_conns > min(n for slot, n in enumerate(_connections) if slot != mine):
+            self.patience -= 1
+            time.sleep(PAUSE_S)
+            return
+        self.patience = PATIENCE
+        super().accept(listener)
+        _connections[mine] = self.nr_conns
+
+    def enqueue_req(self, conn: Any) -> None:
         """A connection from which a request is expected: gather it first."""
         left = conn.parser.unreader.take_buffered() if conn.parser else b""
         arriving = Arriving(conn, left)
@@ -135,9 +165,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
         conn.parser.unreader.unread(header + bytes(arriving.received[head:]))
         super().enqueue_req(conn)
 
-    def handle(self, conn: TConn) -> Any:
-        # Reading never waits any more; a client that does not read its answer must not hold the thread for ever.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
+    def handle(self, conn: Any) -> Any:
+        # The request is there, and most answers fit into the socket's buffer; whatever else a client does or does not
+        # do must not hold the thread for ever.
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, SOCKET_TIMEOUT)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SOCKET_TIMEOUT)
         return super().handle(conn)
 
     def _refuse(self, arriving: Arriving, problem: ProblemError) -> None:
@@ -176,6 +208,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
     def murder_pending(self) -> None:
         """End what takes too long to arrive; when the worker stops, what has not arrived soon."""
         super().murder_pending()
+        _connections[self.age % SLOTS] = self.nr_conns if self.alive else ABSENT
         now = time.monotonic()
         for arriving in list(self.arriving.values()):
             if not self.alive:

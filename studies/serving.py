@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
     parser.add_argument("--bundle", type=Path, default=zoo.bundle())
+    parser.add_argument("--bert", type=Path, help="an artifact of BERT-base size in place of the random one")
     parser.add_argument("--only", choices=("embedded", "bert-base"))
     given = parser.parse_args()
     os.environ.update(thread_environment(1))
@@ -231,7 +232,7 @@ def main() -> None:
                 model = open_served(given.bundle).model
                 columns["embedded"] = cost("embedded", model, "news-zh", short, given.warm)
             if given.only != "embedded":
-                model = artifact_of(str(make_checkpoint(place / "bert-base-random")), "onnx-int8")
+                model = given.bert or artifact_of(str(make_checkpoint(place / "bert-base-random")), "onnx-int8")
                 columns["BERT-base, 102 M"] = cost("BERT-base", model, "news-zh", short, given.warm)
         names = [line[0] for line in next(iter(columns.values()))]
         lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]

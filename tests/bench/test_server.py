@@ -77,7 +77,7 @@ def test_a_served_answer_is_the_predictors_and_a_bad_request_is_told_so(artifact
             with pytest.raises(urllib.error.HTTPError) as caught:
                 post(body)
             assert caught.value.code == 400
-            assert "send" in json.loads(caught.value.read())["detail"]
+            assert "send" in json.loads(caught.value.read())["remedy"]
         process = service.process
     assert family(process) == []
 
