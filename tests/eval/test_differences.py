@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slimner.core.machine import describe
 from slimner.core.records import EvaluationRecord, Found, Score
-from slimner.eval import Corpus, Sentence, differences
+from slimner.eval import Corpus, CorpusSource, Sentence, differences
 from slimner.eval.differences import match
 
 TEXT = "张三在上海为新华社工作"
@@ -17,7 +17,8 @@ NOTHING = Score(precision=0, recall=0, f1=0, support=0)
 
 def corpus(gold: tuple[str, ...]) -> Corpus:
     tokens = tuple((i, i + 1) for i in range(len(TEXT)))
-    return Corpus(name="c", sha256="c", sentences=(Sentence(text=TEXT, tokens=tokens, tags=gold),))
+    sentence = Sentence(text=TEXT, tokens=tokens, tags=gold)
+    return Corpus(name="c", sentences=(sentence,), source=CorpusSource(name="c"), format="spans")
 
 
 GOLD = corpus(("B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "B-ORG", "I-ORG", "I-ORG", "O", "O"))
@@ -34,7 +35,7 @@ def scored(*found: Found) -> EvaluationRecord:
         artifact="v",
         machine=describe(),
         corpus="c",
-        corpus_sha256="c",
+        corpus_sha256=GOLD.sha256,
         strict=NOTHING,
         strict_by_type={},
         default=NOTHING,
@@ -69,7 +70,7 @@ def test_equal_answers_have_no_difference() -> None:
 
 def test_another_corpus_is_refused() -> None:
     with pytest.raises(ValueError, match="another corpus"):
-        differences(scored(), scored(), msgspec.structs.replace(GOLD, sha256="other"))
+        differences(scored(), scored(), corpus(("O",) * len(TEXT)))
 
 
 SPANS = st.lists(
