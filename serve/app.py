@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
@@ -69,9 +70,13 @@ def create_app(directory: str | None = None) -> Flask:
 
     @app.after_request
     def finish(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        metrics.count(request.url_rule.rule if request.url_rule else "other", response.status_code)
+        if request.endpoint in OWN:
+            response.headers.extend(HEADERS)
+        else:  # a page and its files may say otherwise
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+        route = request.url_rule.rule if request.url_rule else "other"
+        response.call_on_close(partial(metrics.count, route, response.status_code))
         return response
 
     @app.errorhandler(ProblemError)
@@ -104,9 +109,10 @@ def create_app(directory: str | None = None) -> Flask:
             ) from None
         finally:
             metrics.INSIDE.dec()
-        metrics.answered(len(texts), answered.seconds)
         body = write_answer(texts, answered.results, single=single, utf16=utf16, seconds=answered.seconds)
-        return Response(body, mimetype="application/json")
+        response = Response(body, mimetype="application/json")
+        response.call_on_close(partial(metrics.answered, len(texts), answered.seconds))  # when it has been sent
+        return response
 
     @app.get("/v1/info")
     def v1_info() -> Any:
@@ -138,6 +144,7 @@ def create_app(directory: str | None = None) -> Flask:
     return app
 
 
+OWN = ("ner", "v1_info", "healthz", "readyz", "exposition", "openapi")
 PROTECTED = ("ner", "v1_info", "exposition")
 
 REMEDIES = {

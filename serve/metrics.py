@@ -7,6 +7,7 @@ without it, one process speaks for itself.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,9 +41,19 @@ INSIDE = Gauge(
 
 def count(route: str, status: int) -> None:
     """One request of a route that ended with a status."""
-    REQUESTS.labels(route, str(status)).inc()
+    _requests(route, status).inc()
     if status >= 400:
         ERRORS.labels(str(status)).inc()
+
+
+@functools.cache
+def _requests(route: str, status: int) -> Counter:
+    return REQUESTS.labels(route, str(status))
+
+
+@functools.cache
+def _step(name: str) -> Histogram:
+    return STEPS.labels(name)
 
 
 def answered(texts: int, seconds: Mapping[str, float]) -> None:
@@ -50,13 +61,13 @@ def answered(texts: int, seconds: Mapping[str, float]) -> None:
     TEXTS.inc(texts)
     SECONDS.observe(sum(seconds.values()))
     for step, spent in seconds.items():
-        STEPS.labels(step).observe(spent)
+        _step(step).observe(spent)
 
 
 def prepare() -> None:
     """Make the series that always exist, so that they read 0 and not nothing before the first request."""
     for step in ("wait", "tokenize", "infer", "decode"):
-        STEPS.labels(step)
+        _step(step)
 
 
 def exposition() -> bytes:

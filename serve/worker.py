@@ -89,6 +89,7 @@ class Arriving:
         self.end = time.monotonic() + ARRIVAL_S
         self.refused = False
         self.invited = False
+        self.awaited = False
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
@@ -122,11 +123,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
         self.gathered += len(left)
         conn.sock.setblocking(False)
         self.arriving[conn.sock] = arriving
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_bytes, arriving))
         if left:
             self._look(arriving)
         if conn.sock in self.arriving:
             self.on_bytes(arriving, conn.sock)
+        if conn.sock in self.arriving:  # the rest is on its way
+            arriving.awaited = True
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_bytes, arriving))
 
     def on_bytes(self, arriving: Arriving, sock: socket.socket) -> None:
         """Take what has arrived, and go on when it is a request."""
@@ -198,7 +201,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
     def _forget(self, arriving: Arriving) -> None:
         self.gathered -= len(arriving.received)
         del self.arriving[arriving.conn.sock]
-        self.poller.unregister(arriving.conn.sock)
+        if arriving.awaited:
+            self.poller.unregister(arriving.conn.sock)
 
     def _drop(self, arriving: Arriving) -> None:
         self._forget(arriving)

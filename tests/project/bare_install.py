@@ -12,7 +12,7 @@ for name in ("torch", "transformers", "scipy", "sklearn", "matplotlib", "optimum
 from slimner import zoo  # noqa: E402
 from slimner.variants import open_predictor  # noqa: E402
 
-for path in (zoo.corpus(), zoo.workload(), zoo.checkpoint() / "model.safetensors"):
+for path in (zoo.corpus(), zoo.workload(), zoo.checkpoint() / "model.safetensors", zoo.bundle() / "bundle.json"):
     assert path.is_file(), f"the wheel lacks {path.name}"
 text = "外交部发言人说，法国总统马克龙将于下周访问上海。"
 entities = open_predictor(Path(sys.argv[1]))(text)

@@ -192,6 +192,9 @@ def test_metrics_add_up_over_the_workers(server: Server) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as clients:
         list(clients.map(lambda _: server.post({"texts": [TEXT, TEXT]}), range(24)))
     server.post({"text": 1})
+    counted = 'slimner_errors_total{status="400"}'  # when the answer has been sent, so a moment later
+    server.eventually(lambda: server.metrics().get(counted, 0.0) > before.get(counted, 0.0))
+    server.eventually(lambda: server.metrics()["slimner_texts_total"] >= before["slimner_texts_total"] + 48)
     after = server.metrics()
 
     def grew(name: str) -> float:
