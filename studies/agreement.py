@@ -145,11 +145,11 @@ def of_transformers(corpus: Corpus) -> tuple[str, collections.Counter[str]]:
     from transformers import AutoTokenizer, pipeline
 
     directory = str(zoo.checkpoint())
-    account = Account(open_predictor(artifact_of("news-zh", "fp32"), threads=2), corpus)
+    account = Account(open_predictor(artifact_of("news-zh", "fp32"), threads=1), corpus)
     lines = [own_line("slimner fp32", account)]
     total: collections.Counter[str] = collections.Counter()
     for variant in ("dynamic-int8", "onnx-fp32", "onnx-int8"):
-        other = Account(open_predictor(artifact_of("news-zh", variant), threads=2), corpus)
+        other = Account(open_predictor(artifact_of("news-zh", variant), threads=1), corpus)
         same = sum(a == b for a, b in zip(account.ours, other.ours, strict=True))
         change = f"{(other.f1(other.ours) - account.f1(account.ours)) * 100:+.2f}"
         how = "rounding to eight bits" if variant.endswith("int8") else "none"
@@ -181,7 +181,7 @@ def of_modelscope(directory: Path, corpus: Corpus) -> tuple[str, collections.Cou
 
     source = resolve_checkpoint(str(directory), LoadOptions(allow_pickle=True))
     path = build(source, VARIANTS.get("fp32"), cache=cache_directory(), timeout_s=1800)[0]
-    account = Account(open_predictor(path, threads=2), corpus)
+    account = Account(open_predictor(path, threads=1), corpus)
     ner: Any = pipeline("named-entity-recognition", model=str(directory), device="cpu")
 
     def answer(text: str) -> Entities:
