@@ -97,13 +97,14 @@ def debian_base() -> str:
     if BASE in buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines():
         return BASE
     with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "root"  # made by debootstrap, with the rights of a root; ours is for us only
         subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "bookworm", directory], check=True
+            ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "bookworm", str(root)], check=True
         )
         for unneeded in ("var/cache/apt", "var/lib/apt/lists"):
-            shutil.rmtree(Path(directory, unneeded))
+            shutil.rmtree(root / unneeded)
         container = buildah("from", "scratch")
-        buildah("add", "--quiet", container, directory, "/")
+        buildah("add", "--quiet", container, root, "/")
         buildah("commit", "--quiet", "--rm", container, BASE)
     return BASE
 
