@@ -303,6 +303,7 @@ A CRF is decoded in numpy here, in torch there; on 500 random sequences of up to
 - **ill-formed tags**: the best sequence under the CRF may still break the scheme (B-PER, then O). The tags are equal;
   ModelScope makes a name of what is there, slimner takes whole names only, as seqeval's strict mode counts them.
 - **special tokens as text**: it reads [SEP] typed by a user as the end of the text; to slimner it is text.
+- **other**: of the INT8 variants only: tags that rounding turns over, many where the weights are random.
 """,
     )
     say(f"written to {given.out}; {bad + worse} answered texts differ")
