@@ -45,7 +45,7 @@ from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, resolve_checkpoint
 from slimner.variants.building import build
 
-PAIRS = {"nothing": 60, "slow": 40, "leak": 20}
+PAIRS = {"nothing": 40, "slow": 24, "leak": 12}
 VARIANT_OF = {"slow": "planted-slow", "leak": "planted-leak", "f1": "planted-f1"}
 RUNS = 1000
 POINTS = 1.0
