@@ -43,8 +43,8 @@ class Pair(Record, frozen=True, kw_only=True):
     @property
     def disturbed(self) -> bool:
         """Whether something else disturbed more than half of its turns."""
-        blocks = self.baseline.blocks
-        return 2 * sum(bool(block.taints) for block in blocks) > len(blocks)
+        turns = list(zip(self.baseline.blocks, self.candidate.blocks, strict=True))
+        return 2 * sum(bool(one.taints or two.taints) for one, two in turns) > len(turns)
 
 
 class PairedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,7 +170,9 @@ def _print(record: GateRecord, *, github: bool) -> None:
         console.print(message, markup=False, soft_wrap=True)
     console.print()
     for comparison in record.comparisons:
-        if comparison.pairs:
+        if not comparison.pairs and comparison.ended:
+            console.print(f"  pairs: none, {comparison.ended}", markup=False)
+        elif comparison.pairs:
             console.print(
                 f"  pairs: {comparison.pairs} ({comparison.ended}), {comparison.rejected_pairs} disturbed and measured "
                 f"again; {comparison.correction}",

@@ -136,6 +136,7 @@ def start(
             stdout=stderr,
             stderr=stderr,
             env={
+                "ORT_DISABLE_TELEMETRY": "1",  # or onnxruntime tries to reach its makers
                 **os.environ,
                 **(environment or {}),
                 "SLIMNER_PARENT": str(os.getpid()),

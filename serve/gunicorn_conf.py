@@ -31,6 +31,7 @@ def _say(kind: type[BaseException], error: BaseException, traceback: TracebackTy
 
 sys.excepthook = _say
 bound_heap()
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime tries to reach its makers, and holds up the end
 os.environ.update(thread_environment(1))  # before numpy is imported, whose pool of threads nothing here needs
 
 _directory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
