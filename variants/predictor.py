@@ -105,7 +105,8 @@ class Predictor:
         )
         first: dict[int, int] = {}
         for index, word in enumerate(own):
-            first.setdefault(word, index)
+            if word is not None:
+                first.setdefault(word, index)
         return self._tagging(logits[list(first.values())], [words[word] for word in first])
 
     def _tagging(self, chosen: np.ndarray, offsets: list[tuple[int, int]]) -> Tagging:
