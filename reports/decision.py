@@ -26,8 +26,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`winner` is None when no variant is feasible, and `closest` then misses its constraints by least.
 
     `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
-    miss it, `alternatives` the winner under each other objective that picks another one, `front` the variants that no
-    other beats in F1, memory, p95 and artifact at once.
+    miss it, `alternatives` what is shown to beat the winner in another objective, `front` the variants that no other
+    beats in F1, memory, p95 and artifact at once.
     """
 
     policy: Policy
@@ -81,9 +81,8 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
     baseline = next((row for row in rows if row.baseline), None)
     alternatives: dict[str, str] = {}
     for name in OBJECTIVES:
-        able = [row for row in feasible if _scores(row, {name: 1.0})]
-        if able and (other := _pick(able, complexity, {name: 1.0}, policy.tie)[0]) is not winner:
-            alternatives[name] = other.variant
+        if better := _surely_best(feasible, winner, name, policy.tie):
+            alternatives[name] = better.variant
     return Decision(
         policy=policy,
         winner=winner.variant,
@@ -150,6 +149,16 @@ def _pick(
 
     tied = [row for row in rows if row is best or ties(row)]
     return min(tied, key=lambda row: (complexity.get(row.variant, 0), _mean(scores[row.variant]))), tied
+
+
+def _surely_best(rows: Sequence[Row], winner: Row, objective: str, tie: float) -> Row | None:
+    """The best in another objective, if it is shown to beat the winner in it by more than `tie`."""
+    scores = {row.variant: found for row in rows if (found := _scores(row, {objective: 1.0}))}
+    if winner.variant not in scores:
+        return None
+    best = min((row for row in rows if row.variant in scores), key=lambda row: _mean(scores[row.variant]))
+    change = ratio_of_groups(scores[best.variant], scores[winner.variant], LEVEL)
+    return best if (change.value if change.low is None else change.low) > tie else None
 
 
 def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
