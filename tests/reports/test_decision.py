@@ -61,11 +61,17 @@ def test_a_far_miss_is_no_near_miss() -> None:
     assert decide(compare(RESULTS), COMPLEXITY, Policy(limits={"pss_max": 10e6})).near_misses == ()
 
 
-def test_other_objectives_that_would_pick_another_winner_are_named() -> None:
-    alternatives = decide(compare(RESULTS), COMPLEXITY).alternatives
+def test_what_is_shown_to_beat_the_winner_in_another_objective_is_named() -> None:
+    alternatives = decide(
+        compare(make({"fp32": (360, 400, 8), "plain": (360, 90, 5), "lean": (360, 70, 15)})), COMPLEXITY
+    ).alternatives
     assert alternatives["p50"] == "plain"
-    assert "pss" not in alternatives
-    assert "size" not in alternatives
+    assert not {"pss", "size", "qps"} & set(alternatives)
+
+
+def test_what_two_processes_do_not_show_is_no_alternative() -> None:
+    close = make({"fp32": (360, 400, 8), "plain": (360, 90, 5.9), "lean": (360, 70, 6)})
+    assert "p50" not in decide(compare(close), COMPLEXITY).alternatives
 
 
 def test_a_statistical_tie_goes_to_the_simpler_and_says_that_it_is_one() -> None:
