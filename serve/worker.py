@@ -7,7 +7,9 @@ the request is complete. Threads that wait for the model are bounded by the queu
 refuse.
 
 Workers wait at one socket, and the one that runs gets the connection, busy or not. So each leaves a new connection for
-a moment to those who have fewer; the numbers stand in memory that they share.
+a moment to those who have fewer; the numbers stand in memory that they share. A kept connection stays where it is, so
+after a worker was replaced all of them would stay with the others: who has two more than another closes one behind an
+answer, and its client connects again.
 """
 
 from __future__ import annotations
@@ -107,14 +109,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, unless another worker has fewer and takes it within a moment."""
-        mine = self.age % SLOTS
-        if self.patience and self.nr_conns > min(n for slot, n in enumerate(_connections) if slot != mine):
+        if self.patience and self.nr_conns > self._fewest():
             self.patience -= 1
             time.sleep(PAUSE_S)
             return
         self.patience = PATIENCE
         super().accept(listener)
-        _connections[mine] = self.nr_conns
+        _connections[self.age % SLOTS] = self.nr_conns
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if self.nr_conns > self._fewest() + 1:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def _fewest(self) -> int:
+        """Connections of that one of the other workers which has fewest."""
+        return min(n for slot, n in enumerate(_connections) if slot != self.age % SLOTS)
 
     def enqueue_req(self, conn: Any) -> None:
         """A connection from which a request is expected: gather it first."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -122,6 +123,43 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, expect
         assert "lost" not in outcomes[-50:]
         assert replaced_s < 30, replaced_s
         assert server.metrics()["slimner_queue"] == 0
+
+
+def test_kept_connections_find_their_way_to_a_new_worker(tmp_path: Path, expected: Any) -> None:
+    def held(worker: int) -> int:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            kept = psutil.Process(worker).net_connections("tcp")
+            return sum(connection.status == psutil.CONN_ESTABLISHED for connection in kept)
+        return 0
+
+    with started(tmp_path, "--workers", "2") as server:
+        stop = threading.Event()
+        wrong: list[bytes] = []
+
+        def client() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            while not stop.is_set():
+                try:  # the client connects again by itself where it was told that the connection ends
+                    connection.request("POST", "/v1/ner", json.dumps({"text": TEXT}))
+                    answer = connection.getresponse().read()
+                    if json.loads(answer)["entities"] != expected:
+                        wrong.append(answer)
+                except (OSError, http.client.HTTPException):
+                    connection.close()
+            connection.close()
+
+        clients = [threading.Thread(target=client) for _ in range(6)]
+        for thread in clients:
+            thread.start()
+        try:
+            assert server.eventually(lambda: [held(worker) for worker in server.workers] == [3, 3])
+            os.kill(server.workers[0], signal.SIGKILL)
+            assert server.eventually(lambda: sorted(held(worker) for worker in server.workers) in ([2, 4], [3, 3]))
+        finally:
+            stop.set()
+            for thread in clients:
+                thread.join()
+        assert not wrong
 
 
 def test_a_stop_lets_requests_under_way_finish(tmp_path: Path) -> None:
