@@ -146,10 +146,11 @@ def serving(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Ten minutes at twice the capacity, then 100,000 requests."""
+    """Ten minutes at twice the capacity, then 100,000 requests, then ten workers killed under load."""
     session.install("-e", ".[lab]")
     session.run("python", "studies/serving.py", "overload")
     session.run("python", "studies/serving.py", "soak")
+    session.run("python", "studies/serving.py", "kill")
 
 
 @nox.session

@@ -1,8 +1,9 @@
-"""What serving costs: memory, start, what HTTP adds, throughput, overload, and a long run.
+"""What serving costs: memory, start, what HTTP adds, throughput, overload, a long run, and a killed worker.
 
     python studies/serving.py cost     # memory and speed, embedded default and BERT-base size; eight minutes
     python studies/serving.py overload --seconds 600
     python studies/serving.py soak --requests 100000
+    python studies/serving.py kill     # a worker killed under load, ten times; two minutes
 
 The server is started as users start it, with two workers. The figures in docs/serve.md are copied from here.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import http.client
 import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +36,7 @@ from slimner.core.load_records import LoadRecord
 from slimner.core.machine import thread_environment
 from slimner.reports.tables import markdown
 from slimner.serve.bundle import open_served
+from slimner.variants import open_predictor
 
 WORKERS = 2
 CLIENTS = 5
@@ -84,8 +88,6 @@ def started(directory: Path) -> Iterator[Started]:
 
 def is_ready(port: int) -> bool:
     """Whether /readyz says so."""
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -202,6 +204,69 @@ def soak(bundle: Path, requests: int) -> list[tuple[str, ...]]:
     ]
 
 
+def kill(bundle: Path, times: int = 10) -> list[tuple[str, ...]]:
+    """SIGKILL to a worker while five clients ask on connections they keep."""
+    text = "外交部发言人说，法国总统马克龙将于下周访问上海。"
+    body = msgspec.json.encode({"text": text})
+    right = msgspec.to_builtins(open_predictor(open_served(bundle).model)(text))
+    answered: list[float] = []  # list.append is atomic
+    lost: list[float] = []
+    wrong: list[bytes] = []
+    stop = threading.Event()
+
+    def client(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while not stop.is_set():
+            try:
+                connection.request("POST", "/v1/ner", body)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (OSError, http.client.HTTPException):
+                lost.append(time.monotonic())
+                connection.close()
+                continue
+            answered.append(time.monotonic())
+            if answer.status != 200 or msgspec.json.decode(said)["entities"] != right:
+                wrong.append(said)
+
+    def answers_between(start: float, end: float) -> int:
+        return sum(start <= moment < end for moment in answered)
+
+    with started(bundle) as up:
+        port = int(up.service.url.partition("127.0.0.1:")[2].partition("/")[0])
+        clients = [threading.Thread(target=client, args=(port,)) for _ in range(CLIENTS)]
+        for thread in clients:
+            thread.start()
+        time.sleep(3)
+        replaced_s, full_s = [], []
+        for _ in range(times):
+            time.sleep(5)
+            moment = time.monotonic()
+            before = answers_between(moment - 5, moment) / 5
+            victim = next(pid for pid in family(up.service.process) if pid != up.service.process)
+            os.kill(victim, signal.SIGKILL)
+            while (workers := set(family(up.service.process))) and (victim in workers or len(workers) <= WORKERS):
+                time.sleep(0.01)
+            replaced_s.append(time.monotonic() - moment)
+            time.sleep(6)
+            starts = (moment + step / 20 for step in range(100))
+            full = next((start for start in starts if answers_between(start, start + 1) >= 0.9 * before), None)
+            full_s.append(full - moment if full is not None else float("inf"))
+            say(f"replaced after {replaced_s[-1]:.2f} s, nine tenths of {before:.0f} /s after {full_s[-1]:.2f} s")
+        stop.set()
+        for thread in clients:
+            thread.join()
+    return [
+        ("killed", f"{times} times; {len(answered):,} requests answered, {len(wrong)} of them wrongly"),
+        ("lost, with their connections", f"{len(lost)}"),
+        ("a new worker stood after", f"{statistics.median(replaced_s):.2f} s, at most {max(replaced_s):.2f} s"),
+        (
+            "a second began with 90 % of the rate after",
+            f"{statistics.median(full_s):.2f} s, at most {max(full_s):.2f} s",
+        ),
+    ]
+
+
 def say(what: str) -> None:
     """Progress."""
     sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
@@ -213,7 +278,7 @@ BEGUN = time.monotonic()
 def main() -> None:
     """Run one study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("cost", "overload", "soak"))
+    parser.add_argument("study", choices=("cost", "overload", "soak", "kill"))
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
@@ -238,9 +303,12 @@ def main() -> None:
         lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]
         sys.stdout.write(markdown(("", *columns), lines) + "\n")
     else:
-        lines = (
-            overload(given.bundle, given.seconds) if given.study == "overload" else soak(given.bundle, given.requests)
-        )
+        if given.study == "overload":
+            lines = overload(given.bundle, given.seconds)
+        elif given.study == "soak":
+            lines = soak(given.bundle, given.requests)
+        else:
+            lines = kill(given.bundle)
         sys.stdout.write(markdown(("", given.study), lines) + "\n")
 
 
