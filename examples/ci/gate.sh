@@ -4,6 +4,10 @@ set -euo pipefail
 CHECKPOINT=${CHECKPOINT:-model} CORPUS=${CORPUS:-test.jsonl} VARIANT=${VARIANT:-onnx-int8}
 BASELINE=${BASELINE:-baseline.json} POLICY=${POLICY:-policy.toml}
 
+if [ ! -e "$BASELINE" ]; then  # said before minutes of measuring, not after
+    echo "no baseline $BASELINE: commit one with 'slimner baseline update $BASELINE candidate/results.json --variant $VARIANT'" >&2
+    exit 2
+fi
 slimner run "$CHECKPOINT" --corpus "$CORPUS" --variants "fp32,$VARIANT" --out candidate
 slimner gate --baseline "$BASELINE" --candidate candidate/results.json --variant "$VARIANT" --policy "$POLICY" --junit gate.xml
 

@@ -162,7 +162,7 @@ def test_an_artifact_can_be_held_against_committed_results(
     slimner: Slimner, tiny_checkpoint: Path, artifacts: dict[str, Path], small_corpus: Path, small_workload: Path
 ) -> None:
     texts = ("--corpus", small_corpus, "--workload", small_workload)
-    quick = ("--variants", "fp32,onnx-int8", "--repetitions", "1", "--samples", "20", "--warmup", "2")
+    quick = ("--variants", "onnx-fp32,onnx-int8", "--baseline", "onnx-fp32", "--repetitions", "1", "--samples", "20")
     assert slimner("run", tiny_checkpoint, *texts, *quick).returncode in (0, 1)
     kept = slimner("baseline", "update", "baseline.json", "slimner-report/results.json", "--variant", "onnx-int8")
     assert kept.returncode == 0, kept.stderr
@@ -301,8 +301,16 @@ def test_the_ci_examples_pass_an_unchanged_model_and_fail_without_a_baseline(
 
     missing = run(script)
     assert missing.returncode == 2, missing.stdout + missing.stderr
-    kept = run(["slimner", "baseline", "update", "baseline.json", "candidate/results.json", "--variant", "onnx-int8"])
+    assert "slimner baseline update baseline.json" in missing.stderr
+    assert not (repository / "candidate").exists()
+    quick = ("--variants", "fp32,onnx-int8", "--samples", "10", "--repetitions", "1", "--out", "first")
+    measured = run(["slimner", "run", "model", "--corpus", "test.jsonl", *quick])
+    assert measured.returncode in (0, 1), measured.stderr
+    kept = run(["slimner", "baseline", "update", "baseline.json", "first/results.json", "--variant", "onnx-int8"])
     assert kept.returncode == 0, kept.stderr
+    passed = run(script)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert (repository / "gate.xml").exists()
     workflow = yaml.safe_load((ROOT / "examples" / "ci" / "slimner-gate.yml").read_text())
     job = workflow["jobs"]["gate"]
     steps = {step["name"]: step["run"] for step in job["steps"] if "run" in step}
@@ -313,5 +321,4 @@ def test_the_ci_examples_pass_an_unchanged_model_and_fail_without_a_baseline(
         GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
     )
     assert recorded.returncode == 0, recorded.stdout + recorded.stderr
-    assert (repository / "gate.xml").exists()
     assert (tmp_path / "summary.md").read_text().startswith("## slimner gate")

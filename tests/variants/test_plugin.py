@@ -150,7 +150,7 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     done = slimner(
         *("run", tiny_checkpoint, "--corpus", small_corpus, "--workload", small_workload, "--out", "report"),
         *("--variants", "fp32,onnx-int8,sleeper,broken,lacking", "--samples", "10", "--repetitions", "1"),
-        *("--timeout", "45"),
+        *("--timeout", "30"),
         environment=plugin,
     )
     assert done.returncode == 4, done.stdout + done.stderr
@@ -164,7 +164,7 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     assert "a_module_that_is_not_there" in failures["lacking"]["reason"]
     assert {e["variant"] for e in results["evaluations"]} == {"fp32", "onnx-int8"}
     assert len([m for m in results["measurements"] if m["variant"] == "onnx-int8"]) == 2
-    assert "not     sleeper: failed (evaluate: still running after 45 s" in done.stdout
+    assert "not     sleeper: failed (evaluate: still running after 30 s" in done.stdout
     assert "this graph has no nodes" in (tmp_path / "report" / "report.md").read_text()
 
 
