@@ -1,9 +1,13 @@
 """How often a gate is wrong here: on pairs that changed nothing, and on pairs with a planted change.
 
-    python studies/gate.py measure  --out gate-study     pairs of an artifact with a copy of itself and with planted
-    ones python studies/gate.py simulate --out gate-study     gates resampled from those pairs, and pytest-benchmark's
-    rule python studies/gate.py real     --out gate-study     whole `slimner gate` commands, one after the other python
-    studies/gate.py report   --out gate-study     the tables of docs/gate-error.md
+    python studies/gate.py measure  --out gate-study
+    python studies/gate.py simulate --out gate-study
+    python studies/gate.py real     --out gate-study
+    python studies/gate.py report   --out gate-study
+
+`measure` takes pairs of an artifact with a copy of itself and with planted ones, `simulate` resamples gates from those
+pairs, beside pytest-benchmark's rule, `real` runs whole `slimner gate` commands one after the other, and `report`
+prints the tables of docs/gate-error.md.
 
 Every part goes on where it stopped. `real` is the long one: some minutes for every ten gates.
 """
@@ -19,12 +23,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from common import artifact_of, where_and_when
+from planted import draw
 from pytest_benchmark.utils import parse_compare_fail
 from slimner.bench import read_workload
 from slimner.bench.pairs import Pair, PairedRun, measure_pairs
@@ -39,10 +44,10 @@ from slimner.core.records import EvaluationRecord
 from slimner.core.statistics import clean_ms
 from slimner.core.store import read_json, write_json
 from slimner.core.verdicts import judge
-from slimner.eval import CorpusSource, f1_change
+from slimner.eval import CorpusSource, f1_change, read_corpus
 from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
 from slimner.reports.tables import markdown
-from slimner.variants import VARIANTS, resolve_checkpoint
+from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
 from slimner.variants.building import build
 
 PAIRS = {"nothing": 40, "slow": 24, "leak": 12}
@@ -144,7 +149,7 @@ def simulate(out: Path, seed: int) -> None:
     margins = read_json(out / "calibration.json", Calibration).margins
     found: dict[str, dict[str, int]] = {}
     rule = parse_compare_fail(RULE)
-    draw = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     for kind, pool in pools(out).items():
         baseline, candidate = [pair.baseline for pair in pool.pairs], [pair.candidate for pair in pool.pairs]
         ratios = log_ratios(baseline, candidate)
@@ -152,7 +157,7 @@ def simulate(out: Path, seed: int) -> None:
         found[kind] = dict(outcomes(gates, margins))
         alarms = 0
         for _ in range(RUNS):
-            one, two = (group[draw.integers(len(group))] for group in (baseline, candidate))
+            one, two = (group[random.integers(len(group))] for group in (baseline, candidate))
             means = ({"mean": float(np.mean(clean_ms(record)))} for record in (two, one))
             alarms += rule.fails(*means) is not None
         found[f"{kind}, {RULE}"] = {"regression": alarms, "pass": RUNS - alarms}
@@ -165,11 +170,11 @@ def simulate(out: Path, seed: int) -> None:
 def planted_f1(out: Path, runs: int, seed: int) -> Iterator[str]:
     """Gates on F1 alone, in which the planted loss of one point falls on other sentences each time."""
     base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", "f1"))
-    draw = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     touched = [i for i, (a, b) in enumerate(zip(base.sentences, lossy.sentences, strict=True)) if a != b]
     for run in range(runs):
         sentences = list(base.sentences)
-        for i in draw.permutation(touched):
+        for i in random.permutation(touched):
             sentences[i] = lossy.sentences[i]
             if f1(sentences) <= f1(base.sentences) - POINTS / 100:
                 break
@@ -192,10 +197,12 @@ def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
     where = sides(out)
     log = out / "real.jsonl"
     done = Counter(json.loads(line)["kind"] for line in log.read_text().splitlines()) if log.exists() else Counter()
-    lost = os.environ.get("PLANTED_LOST") or share_for_a_point(out)
+    draws = draws_of(where["base"]) if counts.get("f1") else None
     for kind, count in counts.items():
         for number in range(done[kind], count):
-            environment = {**os.environ, "PLANTED_LOST": lost, "PLANTED_SEED": str(number)}
+            environment = dict(os.environ)
+            if kind == "f1" and draws:
+                environment |= {"PLANTED_SEED": str(number), "PLANTED_LOST": share_for_a_point(out, draws(number))}
             command = [
                 *(sys.executable, "-c", "from slimner.cli.main import main; main()", "gate"),
                 *("--baseline", where["base"], "--candidate", where[kind], "--seed", str(seed + number), "--json"),
@@ -221,11 +228,22 @@ def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
             say(f"{kind} {number + 1} of {count}: exit code {ended.returncode}, {line['seconds']} s, {line['pairs']}")
 
 
-def share_for_a_point(out: Path) -> str:
-    """The share of texts that has to lose an entity for F1 to drop by a point, on average."""
+def draws_of(artifact: Path) -> Callable[[int], list[float]]:
+    """For a seed, the number that `planted.draw` gives each sentence of the corpus."""
+    encode = open_predictor(artifact).encode
+    ids = [np.asarray(encode(s.text).ids, dtype=np.int64) for s in read_corpus(CorpusSource(name="news-zh")).sentences]
+    return lambda seed: [draw(seed, tokens) for tokens in ids]
+
+
+def share_for_a_point(out: Path, draws: Sequence[float]) -> str:
+    """The least share of texts that has to lose an entity for F1 to drop by a point."""
     base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", "f1"))
-    whole = f1(base.sentences) - f1(lossy.sentences)
-    return f"{POINTS / 100 / whole:.4f}"
+    sentences = list(base.sentences)
+    for i in sorted(range(len(sentences)), key=lambda i: draws[i]):
+        sentences[i] = lossy.sentences[i]
+        if f1(sentences) <= f1(base.sentences) - POINTS / 100:
+            return repr(float(np.nextafter(draws[i], 1)))
+    raise AssertionError("losing one entity of every text costs less than a point")
 
 
 def report(out: Path) -> None:

@@ -18,9 +18,13 @@ SLOWER = 0.10
 LEAK_BYTES = 20_000_000
 CALLS_TO_LEAK = 50
 
-# Share of the texts (by their ids, under the seed in $PLANTED_SEED) of which one entity is not found, so that F1 drops
-# 1 pp.
+# Share of the texts (those with the lowest `draw` under the seed in $PLANTED_SEED) of which one entity is not found.
 LOST = float(os.environ.get("PLANTED_LOST", "0.05"))
+
+
+def draw(seed: int, ids: np.ndarray) -> float:
+    """A number from 0 to 1 for a text, the same each time under one seed."""
+    return int.from_bytes(hashlib.sha256(str(seed).encode() + ids.tobytes()).digest()[:8], "big") / 2**64
 
 
 class Slow(OnnxInt8):
@@ -69,12 +73,11 @@ class Forgetful(OnnxInt8):
     def load(self, directory: Path, threads: int) -> Model:
         """The model, whose first entity of a text in twenty is made an O."""
         model = super().load(directory, threads)
-        seed = os.environ.get("PLANTED_SEED", "0").encode()
+        seed = int(os.environ.get("PLANTED_SEED", "0"))
 
         def run(ids: np.ndarray) -> np.ndarray:
             logits = model(ids)
-            draw = int.from_bytes(hashlib.sha256(seed + ids.tobytes()).digest()[:8], "big") / 2**64
-            if draw < LOST:
+            if draw(seed, ids) < LOST:
                 outside = int(logits[0].argmax())  # the tag of [CLS] and of most tokens is O
                 found = np.flatnonzero(logits.argmax(1) != outside)
                 if len(found):
