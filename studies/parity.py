@@ -249,8 +249,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=8.0, help="how long the small one is trained")
     parser.add_argument("--small", type=Path, help="a small directory that is there already, in place of training one")
-    parser.add_argument("--short", type=int, default=300, help="texts taken from the first file")
-    parser.add_argument("--full", type=int, default=300, help="how many of those go through the model of full size")
+    parser.add_argument("--short", type=int, default=480, help="texts taken from the first file")
+    parser.add_argument("--full", type=int, default=60, help="how many of those go through the model of full size")
     parser.add_argument("--long", type=int, default=100, help="texts taken from the second file; a fifth for full size")
     given = parser.parse_args()
     os.environ.setdefault("MODELSCOPE_CACHE", tempfile.gettempdir())
@@ -276,11 +276,13 @@ def main() -> None:
     import modelscope
 
     body = "\n\n".join((*first, *second))
+    minutes = (time.monotonic() - BEGUN) / 60
+    before = ", with a small directory from an earlier run" if given.small else ""
     write_text(
         given.out,
         f"""# Entities against ModelScope's pipeline
 
-Made by `nox -s parity` (`studies/parity.py`) in {(time.monotonic() - BEGUN) / 60:.0f} minutes, not edited by hand.
+Made by `nox -s parity` (`studies/parity.py`) in {minutes:.0f} minutes{before}, not edited by hand.
 
 {where_and_when()} ModelScope {modelscope.__version__}.
 
