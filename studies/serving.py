@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 from common import artifact_of, where_and_when
-from original import make_checkpoint, some_texts
+from original import some_texts
 from slimner import zoo
 from slimner.bench.load import Load, expected_answers, run_closed, run_open
 from slimner.bench.server import Service, family, free_port, gunicorn, memory
@@ -297,7 +297,7 @@ def main() -> None:
                 model = open_served(given.bundle).model
                 columns["embedded"] = cost("embedded", model, "news-zh", short, given.warm)
             if given.only != "embedded":
-                model = given.bert or artifact_of(str(make_checkpoint(place / "bert-base-random")), "onnx-int8")
+                model = given.bert or artifact_of("synthetic:bert-base-chinese", "onnx-int8")
                 columns["BERT-base, 102 M"] = cost("BERT-base", model, "news-zh", short, given.warm)
         names = [line[0] for line in next(iter(columns.values()))]
         lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -39,6 +41,14 @@ def test_every_built_in_variant_is_an_entry_point_with_a_file_of_its_own() -> No
         module = value.partition(":")[0].removeprefix("slimner.").replace(".", "/")
         assert (ROOT / f"{module}.py").exists()
         assert module == f"variants/{name.replace('-', '_')}"
+
+
+@pytest.mark.parametrize("folder", ["recipes", "studies"])
+def test_programs_that_no_test_runs_to_their_end_still_fit_the_packages(folder: str) -> None:
+    names = sorted(path.stem for path in (ROOT / folder).glob("*.py"))
+    assert names
+    code = f"import importlib\nfor name in {names}:\n    importlib.import_module(name)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / folder, check=True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
