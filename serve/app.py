@@ -112,6 +112,7 @@ def create_app(directory: str | None = None) -> Flask:
         body = write_answer(texts, answered.results, single=single, utf16=utf16, seconds=answered.seconds)
         response = Response(body, mimetype="application/json")
         response.call_on_close(partial(metrics.answered, len(texts), answered.seconds))  # when it has been sent
+        response.call_on_close(engine.sent)
         return response
 
     @app.get("/v1/info")
