@@ -1,4 +1,4 @@
-"""Run with a bare install of the wheel and the path of an ONNX artifact: it opens and answers without the lab."""
+"""Run with a bare install of the wheel: what it carries is all there, and its bundle answers without the lab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slimner.variants import open_predictor  # noqa: E402
 for path in (zoo.corpus(), zoo.workload(), zoo.checkpoint() / "model.safetensors", zoo.bundle() / "bundle.json"):
     assert path.is_file(), f"the wheel lacks {path.name}"
 text = "外交部发言人说，法国总统马克龙将于下周访问上海。"
-entities = open_predictor(Path(sys.argv[1]))(text)
+entities = open_predictor(zoo.bundle() / "model")(text)
 assert ("马克龙", "PER") in [(entity.text, entity.type) for entity in entities], entities
 installed = sum(
     file.stat().st_size
