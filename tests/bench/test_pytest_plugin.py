@@ -71,12 +71,12 @@ def run(tmp_path: Path) -> Pytest:
 
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """fp32 of a checkpoint with other weights: the same variant, another artifact."""
+    """onnx-fp32 of a checkpoint with other weights: the same variant, another artifact."""
     from slimner.variants import VARIANTS, resolve_checkpoint
     from slimner.variants.building import build
 
     source = resolve_checkpoint(str(make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "again", seed=1)))
-    return build(source, VARIANTS.get("fp32"), cache=cache, timeout_s=300)[0]
+    return build(source, VARIANTS.get("onnx-fp32"), cache=cache, timeout_s=300)[0]
 
 
 def given(*artifacts: Path) -> list[str]:
@@ -87,15 +87,15 @@ def test_a_test_runs_once_for_each_artifact_under_its_variants_name(
     run: Pytest, artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
     saved = tmp_path / "saved.json"
-    done = run("-v", *given(artifacts["fp32"], artifacts["onnx-int8"]), *QUICK, f"--benchmark-json={saved}")
+    done = run("-v", *given(artifacts["onnx-fp32"], artifacts["onnx-int8"]), *QUICK, f"--benchmark-json={saved}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_suite.py::test_answer[fp32] PASSED" in done.stdout
+    assert "test_suite.py::test_answer[onnx-fp32] PASSED" in done.stdout
     assert "test_suite.py::test_answer[onnx-int8] PASSED" in done.stdout
     assert "test_suite.py::test_that_asks_for_no_predictor PASSED" in done.stdout
     assert "3 passed" in done.stdout
     benchmarks = {bench["fullname"]: bench for bench in json.loads(saved.read_text())["benchmarks"]}
-    assert set(benchmarks) == {"test_suite.py::test_answer[fp32]", "test_suite.py::test_answer[onnx-int8]"}
-    assert benchmarks["test_suite.py::test_answer[fp32]"]["params"] == {"slimner_predictor": "fp32"}
+    assert set(benchmarks) == {"test_suite.py::test_answer[onnx-fp32]", "test_suite.py::test_answer[onnx-int8]"}
+    assert benchmarks["test_suite.py::test_answer[onnx-fp32]"]["params"] == {"slimner_predictor": "onnx-fp32"}
 
 
 def test_a_relative_directory_counts_from_where_pytest_was_started(
@@ -123,9 +123,9 @@ def test_two_words_are_refused_where_pytest_may_have_chosen_another_root(
 def test_two_artifacts_of_one_variant_are_told_apart_by_their_names(
     run: Pytest, artifacts: dict[str, Path], rebuilt: Path
 ) -> None:
-    done = run("-v", "--benchmark-disable", *given(artifacts["fp32"], rebuilt, artifacts["onnx-fp32"]))
+    done = run("-v", "--benchmark-disable", *given(artifacts["onnx-fp32"], rebuilt, artifacts["fp32"]))
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in (artifacts["fp32"].name, rebuilt.name, "onnx-fp32"):
+    for name in (artifacts["onnx-fp32"].name, rebuilt.name, "fp32"):
         assert f"test_suite.py::test_answer[{name}] PASSED" in done.stdout
     assert "4 passed" in done.stdout
 
@@ -133,19 +133,19 @@ def test_two_artifacts_of_one_variant_are_told_apart_by_their_names(
 def test_a_regression_against_a_saved_baseline_fails_for_each_variant_also_after_a_rebuild(
     run: Pytest, artifacts: dict[str, Path], rebuilt: Path, tmp_path: Path
 ) -> None:
-    saved = run(*given(artifacts["fp32"], artifacts["onnx-int8"]), *QUICK, "--benchmark-save=base")
+    saved = run(*given(artifacts["onnx-fp32"], artifacts["onnx-int8"]), *QUICK, "--benchmark-save=base")
     assert saved.returncode == 0, saved.stdout + saved.stderr
     write_suite(tmp_path, delay_s=0.3)
     again = ("-v", *given(rebuilt, artifacts["onnx-int8"]), *QUICK, "--benchmark-compare=0001")
     slower = run(*again, "--benchmark-compare-fail=mean:5%")
     assert slower.returncode != 0, slower.stdout + slower.stderr
     said = slower.stdout + slower.stderr
-    for variant in ("fp32", "onnx-int8"):
+    for variant in ("onnx-fp32", "onnx-int8"):
         assert f"test_answer[{variant}] PASSED" in said  # the tests pass, the comparison fails
         assert f"test_answer[{variant}] (0001_base) - Field 'mean' has failed PercentageRegressionCheck" in said
     generous = run(*again, "--benchmark-compare-fail=mean:60")
     assert generous.returncode == 0, generous.stdout + generous.stderr
-    for variant in ("fp32", "onnx-int8"):
+    for variant in ("onnx-fp32", "onnx-int8"):
         assert f"test_answer[{variant}] (0001_base)" in generous.stdout
         assert f"test_answer[{variant}] (NOW)" in generous.stdout
 
