@@ -207,6 +207,9 @@ function state() {
 const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : number.format(Math.round(ms))} ms`;
 const megabytes = (bytes) => `${bytes < 1e7 ? (bytes / 1e6).toFixed(1) : number.format(Math.round(bytes / 1e6))} MB`;
 const millions = (count) => (count >= 1e6 ? `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} M` : number.format(count));
+const p50 = (ms) => `p50 ${milliseconds(ms)}`;
+const known = (figure, words) => (figure == null ? undefined : words(figure));
+const NOT_MEASURED = "not measured";
 const percent = (share) => (share * 100).toFixed(1);
 
 function legend(type) {
@@ -235,7 +238,7 @@ async function introduce() {
   $("served").classList.remove("away");
   $("served").replaceChildren(
     element("b", { textContent: variant }),
-    [" ", model.name, measured && `p50 ${milliseconds(measured.p50_ms)}`, measured && megabytes(measured.pss_bytes)].filter(Boolean).join(" · "),
+    [" ", model.name, known(measured?.p50_ms, p50), known(measured?.pss_bytes, megabytes)].filter(Boolean).join(" · "),
   );
   const facts = [
     ["Variant", variant],
@@ -245,12 +248,12 @@ async function introduce() {
     ...(scores ? [["Corpus", scores.corpus]] : []),
     ...(measured
       ? [
-          ["Latency", `p50 ${milliseconds(measured.p50_ms)}`, `p95 ${milliseconds(measured.p95_ms)}`],
-          ["Rate", `${number.format(Math.round(measured.per_s))} /s`],
-          ["Memory", megabytes(measured.pss_bytes), "PSS"],
+          ["Latency", known(measured.p50_ms, p50) ?? NOT_MEASURED, known(measured.p95_ms, (ms) => `p95 ${milliseconds(ms)}`)],
+          ["Rate", known(measured.per_s, (rate) => `${number.format(Math.round(rate))} /s`) ?? NOT_MEASURED],
+          ["Memory", known(measured.pss_bytes, megabytes) ?? NOT_MEASURED, measured.pss_bytes && "PSS"],
           ["On disk", megabytes(measured.size_bytes)],
         ]
-      : [["Cost", "not measured"]]),
+      : [["Cost", NOT_MEASURED]]),
     ["Workers", `${workers} × ${threads} thread${threads === 1 ? "" : "s"}`],
     ["Instructions", instructions.here],
     ["Artifact", artifact],

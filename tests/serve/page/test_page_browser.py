@@ -398,6 +398,25 @@ def test_nothing_scrolls_sideways_on_a_phone_and_fingers_hit_what_they_want(visi
     report(page, "phone")
 
 
+@pytest.mark.parametrize("missing", [("p95_ms",), ("p50_ms", "p95_ms", "pss_bytes", "per_s")])
+def test_what_was_not_measured_leaves_the_rest_to_be_read(visit: Visit, missing: tuple[str, ...]) -> None:
+    page = visit()
+
+    def answer(route: Any) -> None:
+        info = route.fetch().json()
+        info["measured"] |= dict.fromkeys(missing)
+        route.fulfill(json=info)
+
+    page.route("**/v1/info", answer)
+    page.reload()
+    page.wait_for_selector("#facts dd")
+    facts = page.locator("#facts").inner_text()
+    for name in ("Latency", "Rate", "Memory", "On disk", "Artifact"):
+        assert name in facts
+    assert facts.count("not measured") == {1: 0, 4: 3}[len(missing)]
+    assert ("p95" in facts) is False
+
+
 @pytest.mark.parametrize("reduced", [True, False])
 def test_motion_is_reduced_for_those_who_ask(visit: Visit, reduced: bool) -> None:
     page = visit(reduced_motion="reduce" if reduced else "no-preference")
