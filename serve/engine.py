@@ -25,8 +25,8 @@ from .bundle import Served, differing, judge
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
-# Answers after which freed memory is given back: under texts of all lengths the heap grew (docs/serve.md, `nox -s soak`).
-# A third of a millisecond each time, when an answer is out.
+# Answers after which freed memory is given back: under texts of all lengths the heap grew (`nox -s soak`). It takes a
+# third of a millisecond each time, when an answer is out.
 TIDY_EVERY = 50
 
 
