@@ -18,11 +18,12 @@ from ..variants.predictor import Tagging
 from .corpora import Corpus, CorpusSource, Sentence, read_corpus
 
 
-def predict(predictor: Predictor, sentence: Sentence) -> list[str]:
-    """Predicted tags by the sentence's tokens: from its words if it came split, else from its text, as when served."""
-    if sentence.words:
-        return align(predictor.tag_words(sentence.text, sentence.tokens), sentence)
-    return align(predictor.tag(sentence.text), sentence)
+def predict(predictor: Predictor, sentences: Sequence[Sentence]) -> list[list[str]]:
+    """Predicted tags by each sentence's tokens: from its words if it came split, else from its text, as when served."""
+    scored = (
+        predictor.score_words(one.text, one.tokens) if one.words else predictor.score(one.text) for one in sentences
+    )
+    return [align(tagging, one) for tagging, one in zip(predictor.decode(scored), sentences, strict=True)]
 
 
 def align(tagging: Tagging, sentence: Sentence) -> list[str]:
@@ -100,7 +101,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     corpus.require_types(manifest.labels.types)
     predictor = open_predictor(directory, threads=threads)
     started = time.perf_counter()
-    predicted = [corpus.names(predict(predictor, sentence)) for sentence in corpus.sentences]
+    predicted = [corpus.names(tags) for tags in predict(predictor, corpus.sentences)]
     seconds = time.perf_counter() - started
     gold = [list(sentence.tags) for sentence in corpus.sentences]
     if not any(tag != "O" for tags in (*gold, *predicted) for tag in tags):

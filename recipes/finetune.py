@@ -100,7 +100,7 @@ def rows(corpus: Corpus, predictor: Predictor) -> list[Row]:
 
 def dev_f1(predictor: Predictor, corpus: Corpus) -> float:
     gold = [list(sentence.tags) for sentence in corpus.sentences]
-    strict, _, _ = score(gold, [predict(predictor, sentence) for sentence in corpus.sentences])
+    strict, _, _ = score(gold, predict(predictor, corpus.sentences))
     return strict.f1
 
 

@@ -106,9 +106,10 @@ class Account:
             return "cut"
         units, _ = _units(encoding, text)
         best = logits[units].argmax(1)
-        if predictor.labels.crf is None and (predictor.labels.decode(logits[units]) != best).any():
+        (indices,) = predictor.labels.decode([logits[units]])
+        if predictor.labels.crf is None and (indices != best).any():
             return "ill-formed"
-        names = [predictor.labels.tags[i] for i in predictor.labels.decode(logits[units])]
+        names = [predictor.labels.tags[i] for i in indices]
         if sum(b - a for a, b, _ in spans(names, predictor.labels.scheme)) < sum(tag != "O" for tag in names):
             return "ill-formed"
         if len(units) < len(logits):

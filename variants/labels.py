@@ -86,15 +86,20 @@ class Labels(msgspec.Struct, frozen=True):
         """Entity types, in the order of the tags."""
         return tuple(dict.fromkeys(_part(tag, self.scheme)[1] for tag in self.tags if tag != "O"))
 
-    def decode(self, logits: np.ndarray) -> np.ndarray:
-        """Tag indices, shape (units,), from logits, shape (units, tags)."""
+    def decode(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Tag indices, shape (units,), of each sequence of logits, shape (units, tags); none depends on another."""
         if self.crf is not None:
-            return viterbi(logits, *_arrays(self.crf))
-        best: np.ndarray = logits.argmax(axis=1)
-        if self.decoding == "argmax" or self._valid(best):
-            return best  # the best sequence of all is valid, so it is also the best valid one
-        allowed = _allowed(self)
-        return viterbi(log_softmax(logits), allowed[:-1], allowed[-1], np.zeros(len(self.tags)))
+            return viterbi(batch, *_arrays(self.crf))
+        paths: list[np.ndarray] = [logits.argmax(axis=1) for logits in batch]
+        if self.decoding == "constrained":  # where the best sequence of all is valid, it is also the best valid one
+            invalid = [i for i, path in enumerate(paths) if not self._valid(path)]
+            allowed = _allowed(self)
+            mended = viterbi(
+                [log_softmax(batch[i]) for i in invalid], allowed[:-1], allowed[-1], np.zeros(len(self.tags))
+            )
+            for i, path in zip(invalid, mended, strict=True):
+                paths[i] = path
+        return paths
 
     def iob2(self, indices: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """The tags of those indices as IOB2 tags, which is what is scored and served, whatever the model's scheme."""

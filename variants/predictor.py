@@ -2,7 +2,8 @@
 
 A text is cut into windows of the model's length that overlap, and each window goes through the model by itself: no
 padding, no batch. So what a text yields never depends on its neighbours, which padding through convolutions and
-activation ranges shared by a batch (dynamic INT8) would otherwise make it do.
+activation ranges shared by a batch (dynamic INT8) would otherwise make it do. Only the best tags are then found for
+many texts at once, which is exact.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import importlib
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,7 +34,16 @@ UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00
 WORD_START = "\u2581\u0120 "
 WRITTEN_MARKS = ("\u2581", "\u0120")
 
+# Units whose tags are found together: more gain nothing, and their logits wait in memory.
+DECODED_UNITS = 2048
+
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+OnStep = Callable[[str], None]
+
+
+def ignore(name: str) -> None:
+    """No one wants to know."""
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +64,13 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: tuple[float, ...]
 
 
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model says of a text's units: logits of the shape (units, labels), and where the units stand."""
+
+    offsets: list[tuple[int, int]]
+    logits: np.ndarray
+
+
 class Predictor:
     """An opened artifact."""
 
@@ -66,37 +83,43 @@ class Predictor:
         self.labels = labels
         self.body = window - tokenizer.num_special_tokens_to_add(False)
 
-    def __call__(self, text: str, on_step: Callable[[str], None] = lambda name: None) -> list[Entity]:
-        """Entities of one text, in order, not overlapping.
+    def __call__(self, text: str) -> list[Entity]:
+        """Entities of one text, in order, not overlapping."""
+        return self.many((text,))[0]
 
-        `on_step` is called after tokenizing ("tokenize") and after each window went through the model ("infer"); an
+    def many(self, texts: Sequence[str], on_step: OnStep = ignore) -> list[list[Entity]]:
+        """Entities of each text: what it yields alone, with the sequences of tags found together.
+
+        `on_step` is called with the name of what has just been done: "tokenize", "infer" (each window) or "decode"; an
         exception that it raises ends the work.
         """
-        tagging = self.tag(text, on_step)
-        entities: list[Entity] = []
-        for first, last, kind in spans(tagging.tags):
-            start, end = tagging.offsets[first][0], max(end for _, end in tagging.offsets[first:last])
-            while start < end and text[start].isspace():
-                start += 1
-            while start < end and text[end - 1].isspace():
-                end -= 1
-            if start < end and (not entities or start >= entities[-1].end):
-                score = sum(tagging.probabilities[first:last]) / (last - first)
-                entities.append(Entity(start=start, end=end, type=kind, text=text[start:end], score=round(score, 4)))
-        return entities
+        found: list[list[Entity]] = []
+        for text, tagging in zip(texts, self.decode(self.score(text, on_step) for text in texts), strict=True):
+            found.append(_entities(text, tagging))
+            on_step("decode")
+        return found
 
-    def tag(self, text: str, on_step: Callable[[str], None] = lambda name: None) -> Tagging:
-        """Tags of one text by unit; the first token of a word speaks for it, as in training."""
+    def tag(self, text: str) -> Tagging:
+        """Tags of one text by unit."""
+        return next(self.decode((self.score(text),)))
+
+    def tag_words(self, text: str, words: Sequence[tuple[int, int]]) -> Tagging:
+        """Tags of words (start, end) of a text."""
+        return next(self.decode((self.score_words(text, words),)))
+
+    def score(self, text: str, on_step: OnStep = ignore) -> Scored:
+        """Logits of one text by unit; the first token of a word speaks for it, as in training."""
         encoding = self.encode(text)
         on_step("tokenize")
         logits = self.logits(encoding, on_step)
         units, offsets = _units(encoding, text)
-        return self._tagging(logits[units], offsets)
+        on_step("decode")
+        return Scored(offsets=offsets, logits=logits[units])
 
-    def tag_words(self, text: str, words: Sequence[tuple[int, int]]) -> Tagging:
-        """Tags of words (start, end) of a text; each goes to the tokenizer by itself, its first token speaks for it.
+    def score_words(self, text: str, words: Sequence[tuple[int, int]]) -> Scored:
+        """Logits of words (start, end) of a text; each goes to the tokenizer by itself, its first token speaks for it.
 
-        This is `is_split_into_words` of transformers. A word that the tokenizer makes nothing of has no tag.
+        This is `is_split_into_words` of transformers. A word that the tokenizer makes nothing of is left out.
         """
         encoding = self.encode_words(text, words)
         logits = self.logits(encoding)
@@ -107,18 +130,31 @@ class Predictor:
         for index, word in enumerate(own):
             if word is not None:
                 first.setdefault(word, index)
-        return self._tagging(logits[list(first.values())], [words[word] for word in first])
+        return Scored(offsets=[words[word] for word in first], logits=logits[list(first.values())])
 
-    def _tagging(self, chosen: np.ndarray, offsets: list[tuple[int, int]]) -> Tagging:
-        if not offsets:
-            return Tagging(offsets=(), tags=(), probabilities=())
-        indices = self.labels.decode(chosen)
-        probabilities = np.exp(log_softmax(chosen)[np.arange(len(indices)), indices])
-        return Tagging(
-            offsets=tuple(offsets),
-            tags=self.labels.iob2(indices),
-            probabilities=tuple(probabilities.tolist()),
-        )
+    def decode(self, scored: Iterable[Scored]) -> Iterator[Tagging]:
+        """Tags of each, in order; decoded together, some thousand units at a time."""
+        waiting: list[Scored] = []
+        units = 0
+        for one in scored:
+            waiting.append(one)
+            units += len(one.offsets)
+            if units >= DECODED_UNITS:
+                yield from self._decode(waiting)
+                waiting, units = [], 0
+        yield from self._decode(waiting)
+
+    def _decode(self, batch: Sequence[Scored]) -> Iterator[Tagging]:
+        for one, indices in zip(batch, self.labels.decode([one.logits for one in batch]), strict=True):
+            if not one.offsets:
+                yield Tagging(offsets=(), tags=(), probabilities=())
+                continue
+            probabilities = np.exp(log_softmax(one.logits)[np.arange(len(indices)), indices])
+            yield Tagging(
+                offsets=tuple(one.offsets),
+                tags=self.labels.iob2(indices),
+                probabilities=tuple(probabilities.tolist()),
+            )
 
     def encode(self, text: str) -> Encoding:
         """Tokens of a text with special ones; a lone surrogate, which is no character, becomes U+FFFD in its place."""
@@ -139,7 +175,7 @@ class Predictor:
     def _tokens(self, text: str) -> list[str]:
         return list(self.tokenizer.encode(text, add_special_tokens=False).tokens)
 
-    def logits(self, encoding: Encoding, on_step: Callable[[str], None] = lambda name: None) -> np.ndarray:
+    def logits(self, encoding: Encoding, on_step: OnStep = ignore) -> np.ndarray:
         """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
         ids = np.asarray(encoding.ids, dtype=np.int64)
         body = np.flatnonzero(np.asarray(encoding.special_tokens_mask) == 0)
@@ -166,6 +202,20 @@ def windows(tokens: int, size: int) -> Iterable[tuple[int, int, int, int]]:
     starts = [*range(0, tokens - size, size - overlap), tokens - size]
     cuts = [0, *((left + right + size) // 2 for left, right in itertools.pairwise(starts)), tokens]
     return [(s, s + size, cuts[i], cuts[i + 1]) for i, s in enumerate(starts)]
+
+
+def _entities(text: str, tagging: Tagging) -> list[Entity]:
+    entities: list[Entity] = []
+    for first, last, kind in spans(tagging.tags):
+        start, end = tagging.offsets[first][0], max(end for _, end in tagging.offsets[first:last])
+        while start < end and text[start].isspace():
+            start += 1
+        while start < end and text[end - 1].isspace():
+            end -= 1
+        if start < end and (not entities or start >= entities[-1].end):
+            score = sum(tagging.probabilities[first:last]) / (last - first)
+            entities.append(Entity(start=start, end=end, type=kind, text=text[start:end], score=round(score, 4)))
+    return entities
 
 
 def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -215,9 +265,7 @@ def _unspaced(text: str, index: int) -> bool:
     return any(UNSPACED.match(c) for c in text[max(0, index - 1) : index + 1])
 
 
-def open_predictor(
-    directory: Path, *, threads: int = 1, on_stage: Callable[[str], None] = lambda name: None
-) -> Predictor:
+def open_predictor(directory: Path, *, threads: int = 1, on_stage: OnStep = ignore) -> Predictor:
     """Open an artifact: the only door through which a model is loaded.
 
     `on_stage` is called after each step of loading ("import torch", ..., "tokenizer", "model"), for those who measure.

@@ -53,7 +53,7 @@ def test_decode_a_window_to_the_best_valid_sequence(
     benchmark: BenchmarkFixture, predictor: Predictor, logits: np.ndarray
 ) -> None:
     labels = Labels(predictor.labels.tags, "constrained")
-    found = benchmark(labels.decode, logits).tolist()
+    found = benchmark(labels.decode, [logits])[0].tolist()
     tags = [labels.tags[i] for i in found]
     assert all(may_follow(tag, before) for before, tag in zip([None, *tags], tags, strict=False))
     scores = log_softmax(logits)
@@ -61,8 +61,17 @@ def test_decode_a_window_to_the_best_valid_sequence(
     assert total == pytest.approx(best_total(labels.tags, scores.tolist()))
 
 
+def test_decode_32_sentences_to_their_best_valid_sequences(
+    benchmark: BenchmarkFixture, predictor: Predictor, logits: np.ndarray
+) -> None:
+    labels = Labels(predictor.labels.tags, "constrained")
+    batch = [logits[i : i + 20 + i] for i in range(32)]
+    found = benchmark(labels.decode, batch)
+    assert [path.tolist() for path in found] == [labels.decode([one])[0].tolist() for one in batch]
+
+
 def test_decode_a_window_by_best_tag(benchmark: BenchmarkFixture, predictor: Predictor, logits: np.ndarray) -> None:
-    found = benchmark(Labels(predictor.labels.tags, "argmax").decode, logits)
+    (found,) = benchmark(Labels(predictor.labels.tags, "argmax").decode, [logits])
     assert found.tolist() == [row.index(max(row)) for row in logits.tolist()]
 
 

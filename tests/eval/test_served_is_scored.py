@@ -42,7 +42,8 @@ def test_what_is_served_is_what_is_scored(tokenizer: Tokenizer, text: str, const
     predictor = Predictor(tokenizer, answers, Labels(TAGS, "constrained" if constrained else "argmax"), 16)
     sentence = from_characters(list(text), [])
     scored = [
-        (sentence.tokens[a][0], sentence.tokens[b - 1][1], kind) for a, b, kind in spans(predict(predictor, sentence))
+        (sentence.tokens[a][0], sentence.tokens[b - 1][1], kind)
+        for a, b, kind in spans(predict(predictor, [sentence])[0])
     ]
     assert scored == [(entity.start, entity.end, entity.type) for entity in predictor(text)]
     assert all(text[entity.start : entity.end] == entity.text for entity in predictor(text))

@@ -23,7 +23,7 @@ def valid(path: tuple[int, ...]) -> bool:
 def test_constrained_decoding_is_the_best_valid_sequence_of_all(rows: list[list[float]]) -> None:
     logits = np.asarray(rows)
     scores = log_softmax(logits)
-    found = tuple(Labels(TAGS, "constrained").decode(logits).tolist())
+    found = tuple(Labels(TAGS, "constrained").decode([logits])[0].tolist())
     assert valid(found)
 
     def total(path: tuple[int, ...]) -> float:
@@ -35,7 +35,7 @@ def test_constrained_decoding_is_the_best_valid_sequence_of_all(rows: list[list[
 
 def test_argmax_takes_each_tag_by_itself() -> None:
     logits = np.asarray([[0.0, 1, 5, 0, 0], [3, 0, 0, 0, 0]])
-    assert Labels(TAGS).decode(logits).tolist() == [2, 0]
+    assert Labels(TAGS).decode([logits])[0].tolist() == [2, 0]
 
 
 @given(st.lists(st.sampled_from(TAGS), max_size=30))
@@ -158,7 +158,27 @@ def test_a_crf_decodes_to_the_best_sequence_of_all(data: st.DataObject, count: i
         return float(start[path[0]] + end[path[-1]] + steps + sum(emissions[i, tag] for i, tag in enumerate(path)))
 
     best = max(total(path) for path in itertools.product(range(count + 1), repeat=units))
-    assert total(tuple(labels.decode(emissions).tolist())) == pytest.approx(best)
+    assert total(tuple(labels.decode([emissions])[0].tolist())) == pytest.approx(best)
+
+
+@given(
+    data=st.data(), lengths=st.lists(st.integers(0, 9), max_size=6), decoding=st.sampled_from(["crf", "constrained"])
+)
+def test_sequences_decoded_together_are_decoded_as_each_alone(
+    data: st.DataObject, lengths: list[int], decoding: str
+) -> None:
+    row = st.lists(scores, min_size=len(TAGS), max_size=len(TAGS))
+    steps = st.lists(row, min_size=len(TAGS), max_size=len(TAGS))
+    crf = Crf(start=tuple(data.draw(row)), end=tuple(data.draw(row)), transitions=tuple(map(tuple, data.draw(steps))))
+    labels = Labels.of(ID2LABEL, decoding, crf=crf if decoding == "crf" else None)
+    batch = [
+        np.asarray(data.draw(st.lists(row, min_size=n, max_size=n)), dtype=np.float32).reshape(n, len(TAGS))
+        for n in lengths
+    ]
+    together = labels.decode(batch)
+    assert [len(path) for path in together] == lengths
+    for path, logits in zip(together, batch, strict=True):
+        assert path.tolist() == labels.decode([logits])[0].tolist()
 
 
 def test_a_crf_of_another_size_or_without_its_decoding_is_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slimner import zoo
 from slimner.variants import Predictor, open_predictor
-from slimner.variants.predictor import _units, windows
+from slimner.variants.predictor import DECODED_UNITS, _units, windows
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 AWKWARD = [
@@ -71,6 +71,15 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(predictor: Predictor
     alone = [predictor(line) for line in lines]
     again = [predictor(line) for line in reversed(lines)]
     assert alone == again[::-1]
+
+
+def test_texts_asked_together_are_answered_as_each_alone(predictor: Predictor) -> None:
+    lines = [*AWKWARD, *zoo.workload().read_text(encoding="utf-8").splitlines()[:100]]
+    assert sum(len(predictor.tag(line).tags) for line in lines) > DECODED_UNITS  # so they are several batches
+    steps: list[str] = []
+    assert predictor.many(lines, steps.append) == [predictor(line) for line in lines]
+    assert steps.count("tokenize") == len(lines)
+    assert steps[-1] == "decode"
 
 
 def test_a_text_longer_than_the_window_is_tagged_to_its_last_character(predictor: Predictor) -> None:
