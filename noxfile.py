@@ -29,14 +29,14 @@ BROWSER = (
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything under tests/, with real files, processes and models."""
-    session.install("-e", ".[lab,dev,datasets]")
+    session.install("-e", ".[lab,test,datasets]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Times slimner's own hot paths with pytest-benchmark; not among the default sessions."""
-    session.install("-e", ".[lab,dev]")
+    session.install("-e", ".[lab,test]")
     options = ("--benchmark-enable", "--benchmark-only", "--benchmark-sort=name")
     session.run("pytest", "tests/benchmarks", *options, *session.posargs)
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .. import zoo
+from ..core.memory import without_thread_caches
 from ..serve.bundle import open_served
 from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan
 from . import options
@@ -125,7 +126,7 @@ def serve(
         given["SLIMNER_TOKEN_FILE"] = str(token_file)
     if debug:
         given["SLIMNER_LOG_LEVEL"] = "debug"
-    environment = {**os.environ, **given}
+    environment = without_thread_caches({**os.environ, **given})
     settings = from_environment(environment)
     served = open_served(settings.bundle)
     planned = plan(settings, served.manifest.size_bytes, served.bundle.session.threads if served.bundle else 1)

@@ -25,8 +25,8 @@ from .bundle import Served, differing, judge
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
-# Answers after which freed memory is given back: under texts of all lengths the heap grew (`nox -s soak`). It takes a
-# third of a millisecond each time, when an answer is out.
+# Answers after which cycles are collected and freed memory is given back: left to themselves, both grew under texts of
+# all lengths (`nox -s soak`). It takes a third of a millisecond each time, when an answer is out.
 TIDY_EVERY = 50
 
 
@@ -154,6 +154,7 @@ class Engine:
     def sent(self) -> None:
         """An answer has been sent."""
         if next(self._sent) % TIDY_EVERY == 0:
+            gc.collect()  # of what came since the fork: the rest is frozen
             return_freed()
 
 

@@ -1,9 +1,10 @@
-"""What serving costs: memory, start, what HTTP adds, throughput, overload, a long run, and a killed worker.
+"""What serving costs: memory, start, what HTTP adds and where, throughput, overload, a long run, a killed worker.
 
     python studies/serving.py cost     # memory and speed, embedded default and BERT-base size; eight minutes
     python studies/serving.py overload --seconds 600
     python studies/serving.py soak --requests 100000
     python studies/serving.py kill     # a worker killed under load, ten times; two minutes
+    python studies/serving.py split    # where the time of a request goes; half a minute
 
 The server is started as users start it, with two workers. The figures in docs/serve.md are copied from here.
 """
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,15 @@ from slimner.serve.bundle import open_served
 from slimner.variants import open_predictor
 
 WORKERS = 2
+PARTS = (
+    "bytes taken, handed to a thread",
+    "HTTP parsed",
+    "WSGI environment",
+    "Flask, until the predictor",
+    "the predictor",
+    "Flask, answer and headers",
+    "sent",
+)
 CLIENTS = 5
 TIMEOUT_S = 1800.0
 
@@ -52,10 +62,14 @@ class Started(msgspec.Struct):
 
 
 @contextlib.contextmanager
-def started(directory: Path) -> Iterator[Started]:
-    """Our server with two workers, watched from its first moment."""
+def started(directory: Path, stamps: Path | None = None) -> Iterator[Started]:
+    """Our server with two workers, watched from its first moment; it stamps the steps of requests if told where to."""
     port = free_port()
     command, environment = gunicorn(directory, workers=WORKERS, preload=True, threads=1)
+    if stamps:
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:stamped", "slimner.serve.app:create_app()"]
+        environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT": str(port), "SLIMNER_WORKERS": str(WORKERS)}
+        environment |= {"STAMPED_OUT": str(stamps), "PYTHONPATH": str(Path(__file__).parent)}
     with tempfile.TemporaryFile() as output:
         begun = time.monotonic()
         process = subprocess.Popen(
@@ -266,6 +280,24 @@ def kill(bundle: Path, times: int = 10) -> list[tuple[str, ...]]:
     ]
 
 
+def split(bundle: Path) -> list[tuple[str, ...]]:
+    """Where the time of a request goes: medians of its parts, one client."""
+    model = open_served(bundle).model
+    with tempfile.TemporaryDirectory() as directory:
+        texts, stamps = str(some_texts(Path(directory) / "short.txt", 40, 49)), Path(directory)
+        with started(bundle, stamps) as up:
+            load = load_of(up.service.url, texts, expected_answers(model, texts, timeout_s=TIMEOUT_S))
+            run_closed(load, clients=1, seconds=5)
+            run = run_closed(load, clients=1, seconds=20)
+        assert not run.failed, (run.errors, run.wrong)
+        files = stamps.glob("*.json")
+        rows = [row for file in files for row in msgspec.json.decode(file.read_bytes(), type=list[list[float]])]
+    medians = [statistics.median(column) * 1e3 for column in zip(*rows, strict=True)]
+    p50, inside = run.latency_ms(50) or 0, sum(medians)
+    lines = [(part, f"{ms:.2f} ms") for part, ms in zip(PARTS, medians, strict=True)]
+    return [*lines, ("client, kernel and network", f"{p50 - inside:.2f} ms"), ("p50 at the client", f"{p50:.2f} ms")]
+
+
 def say(what: str) -> None:
     """Progress."""
     sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
@@ -277,7 +309,7 @@ BEGUN = time.monotonic()
 def main() -> None:
     """Run one study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("cost", "overload", "soak", "kill"))
+    parser.add_argument("study", choices=("cost", "overload", "soak", "kill", "split"))
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
@@ -302,12 +334,13 @@ def main() -> None:
         lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]
         sys.stdout.write(markdown(("", *columns), lines) + "\n")
     else:
-        if given.study == "overload":
-            lines = overload(given.bundle, given.seconds)
-        elif given.study == "soak":
-            lines = soak(given.bundle, given.requests)
-        else:
-            lines = kill(given.bundle)
+        studies: dict[str, Callable[[], list[tuple[str, ...]]]] = {
+            "overload": lambda: overload(given.bundle, given.seconds),
+            "soak": lambda: soak(given.bundle, given.requests),
+            "kill": lambda: kill(given.bundle),
+            "split": lambda: split(given.bundle),
+        }
+        lines = studies[given.study]()
         sys.stdout.write(markdown(("", given.study), lines) + "\n")
 
 

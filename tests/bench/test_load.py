@@ -177,7 +177,7 @@ def test_a_server_that_closes_or_never_answers_is_counted(texts: str) -> None:
 
 
 def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimner.bench.load.CONFIRM_S", 4.0)
+    monkeypatch.setattr("slimner.bench.load.CONFIRM_S", 2.0)
     monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
     workers = threading.Semaphore(4)
 

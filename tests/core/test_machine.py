@@ -5,8 +5,9 @@ import platform
 import subprocess
 import sys
 
+import pytest
 from slimner.core.machine import describe, thread_environment, version
-from slimner.core.memory import peak_bytes, read_stage, since_start_s
+from slimner.core.memory import peak_bytes, read_stage, since_start_s, without_thread_caches
 
 
 def test_the_machine_is_described_from_what_it_is() -> None:
@@ -53,3 +54,43 @@ def test_time_since_start_counts_the_life_of_a_process() -> None:
     alive = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert 1.0 <= alive < 20
     assert since_start_s() > 0
+
+
+FREED = """
+import ctypes
+
+class Info(ctypes.Structure):
+    _fields_ = [(f"field{i}", ctypes.c_size_t) for i in range(10)]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+libc.malloc.restype = ctypes.c_void_p
+blocks = [libc.malloc(600) for _ in range(7)]
+before = libc.mallinfo2().field7  # uordblks, of malloc.h
+for block in blocks:
+    libc.free(ctypes.c_void_p(block))
+print(before - libc.mallinfo2().field7)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks of glibc")
+def test_freed_blocks_are_not_kept_for_one_thread() -> None:
+    def freed(environment: dict[str, str]) -> int:
+        command = [sys.executable, "-c", FREED]
+        return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    bare = {"PATH": os.environ["PATH"]}
+    assert freed(bare) < 7 * 600 / 2
+    assert freed(without_thread_caches(bare)) >= 7 * 600
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        ("", "glibc.malloc.tcache_count=0"),
+        ("glibc.malloc.perturb=1", "glibc.malloc.perturb=1:glibc.malloc.tcache_count=0"),
+        ("glibc.malloc.tcache_count=3", "glibc.malloc.tcache_count=3"),
+    ],
+)
+def test_what_the_user_says_of_the_heap_stays(given: str, then: str) -> None:
+    assert without_thread_caches({"HOME": "/", "GLIBC_TUNABLES": given}) == {"HOME": "/", "GLIBC_TUNABLES": then}

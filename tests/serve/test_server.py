@@ -214,6 +214,12 @@ def test_metrics_add_up_over_the_workers(server: Server) -> None:
     assert 20e6 < after['slimner_pss_bytes{process="workers"}'] < 300e6
 
 
+def test_the_server_runs_without_caches_of_freed_blocks_by_thread(server: Server) -> None:
+    for process in (server.process.pid, *server.workers):
+        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=0" in environment
+
+
 def test_texts_are_not_logged(server: Server) -> None:
     server.post({"text": "秘密秘密"})
     server.ask("POST", "/v1/ner", '{"text": "秘密秘密'.encode())

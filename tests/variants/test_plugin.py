@@ -149,17 +149,9 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     assert artifacts  # built before, so that the time limit is for those that hang
     done = slimner(
         *("run", tiny_checkpoint, "--corpus", small_corpus, "--workload", small_workload, "--out", "report"),
-        *(
-            "--variants",
-            "onnx-fp32,onnx-int8,sleeper,broken,lacking",
-            "--baseline",
-            "onnx-fp32",
-            "--samples",
-            "10",
-            "--repetitions",
-            "1",
-        ),
-        *("--timeout", "30"),
+        *("--variants", "onnx-fp32,onnx-int8,sleeper,broken,lacking", "--baseline", "onnx-fp32"),
+        *("--samples", "10", "--repetitions", "1"),
+        *("--timeout", "20"),
         environment=plugin,
     )
     assert done.returncode == 4, done.stdout + done.stderr
@@ -173,7 +165,7 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     assert "a_module_that_is_not_there" in failures["lacking"]["reason"]
     assert {e["variant"] for e in results["evaluations"]} == {"onnx-fp32", "onnx-int8"}
     assert len([m for m in results["measurements"] if m["variant"] == "onnx-int8"]) == 2
-    assert "not     sleeper: failed (evaluate: still running after 30 s" in done.stdout
+    assert "not     sleeper: failed (evaluate: still running after 20 s" in done.stdout
     assert "this graph has no nodes" in (tmp_path / "report" / "report.md").read_text()
 
 
