@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import time
 from collections.abc import Mapping
@@ -69,6 +70,12 @@ def read_stage(name: str, process: int | str = "self") -> Stage:
     )
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """The C library; opened once, for each opening leaves cycles of objects behind."""
+    return ctypes.CDLL(None)
+
+
 def bound_heap() -> None:
     """Make glibc's heap small: one arena for all threads, big blocks mapped and given back at once; else nothing.
 
@@ -77,10 +84,9 @@ def bound_heap() -> None:
     """
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
     with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(arena_max, 1)
-        libc.mallopt(mmap_threshold, LARGEST_KEPT_BYTES)
-        libc.mallopt(trim_threshold, LARGEST_FREE_BYTES)
+        _libc().mallopt(arena_max, 1)
+        _libc().mallopt(mmap_threshold, LARGEST_KEPT_BYTES)
+        _libc().mallopt(trim_threshold, LARGEST_FREE_BYTES)
 
 
 def without_thread_caches(environment: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +104,7 @@ def without_thread_caches(environment: Mapping[str, str]) -> dict[str, str]:
 def return_freed() -> None:
     """Give freed memory back to the system, where the C library can."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        _libc().malloc_trim(0)
 
 
 def forget_files() -> None:
@@ -108,7 +114,6 @@ def forget_files() -> None:
     """
     dont_need = 4  # MADV_DONTNEED: on pages that nobody has written to, it only drops the mapping
     with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
         start = end = 0
         for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
             fields = line.split(maxsplit=5)
@@ -116,4 +121,4 @@ def forget_files() -> None:
                 start, end = (int(edge, 16) for edge in fields[0].split("-"))
                 end = end if fields[1] in ("r-xp", "r--p") and fields[4] != "0" else start
             elif fields[:2] == ["Anonymous:", "0"]:
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)
+                _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)

@@ -24,23 +24,27 @@ def viterbi(
     if not lengths.any():
         return [np.zeros(0, dtype=np.int64) for _ in batch]
     ranked = np.argsort(-lengths, kind="stable")  # the longest first, so those that have a unit i are the first ones
-    active = (lengths > np.arange(lengths.max())[:, None]).sum(axis=1).tolist()
+    active = (len(batch) - np.cumsum(np.bincount(lengths))[:-1]).tolist()
     begins = np.cumsum(lengths[ranked]) - lengths[ranked]
     rank = np.repeat(np.arange(len(batch)), lengths[ranked])
     by_unit = np.lexsort((rank, np.arange(len(rank)) - begins[rank]))  # all first units, then all second ones, ...
     scores = np.concatenate([batch[i] for i in ranked])[by_unit].astype(np.float64)
 
     count = len(start)
-    rows = np.arange(len(batch) * count) * count
+    rows = np.arange(active[0] * count) * count
     into = np.ascontiguousarray(transitions.T)
     tags = np.zeros(len(batch), dtype=np.int64)
     origins: list[np.ndarray] = []
     best, at = start + scores[: active[0]], active[0]
+    reached = np.empty((active[0], count, count))  # sequences, tags, tags that lead to them
     for n in active[1:]:
-        tags[n : len(best)] = (best[n:] + end).argmax(axis=1)  # of those that end here
-        reached = best[:n, None] + into  # (sequences, tags, tags that lead to them)
+        if n < len(best):  # some end here
+            tags[n : len(best)] = (best[n:] + end).argmax(axis=1)
+            rows, reached, best = rows[: n * count], reached[:n], best[:n]
+        np.add(best[:, None], into, out=reached)
         origin = reached.argmax(axis=2).ravel()
-        best = reached.take(rows[: n * count] + origin).reshape(n, count) + scores[at : at + n]
+        best = reached.take(rows + origin).reshape(n, count)
+        best += scores[at : at + n]
         origins.append(origin)
         at += n
     tags[: len(best)] = (best + end).argmax(axis=1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -73,7 +74,7 @@ print(before - libc.mallinfo2().field7)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks of glibc")
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="asks glibc 2.33 or newer")
 def test_freed_blocks_are_not_kept_for_one_thread() -> None:
     def freed(environment: dict[str, str]) -> int:
         command = [sys.executable, "-c", FREED]
@@ -81,7 +82,7 @@ def test_freed_blocks_are_not_kept_for_one_thread() -> None:
 
     bare = {"PATH": os.environ["PATH"]}
     assert freed(bare) < 7 * 600 / 2
-    assert freed(without_thread_caches(bare)) >= 7 * 600
+    assert freed(without_thread_caches(bare)) > 7 * 600 / 2
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import json
 import os
 import signal
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from hypothesis import strategies as st
 from slimner import zoo
 from slimner.core.errors import UserError
 from slimner.core.machine import describe
+from slimner.core.memory import without_thread_caches
 from slimner.eval.corpora import read_corpus
 from slimner.eval.scoring import count, evaluate
 from slimner.serve.bundle import open_served
-from slimner.serve.engine import DeadlineError, Engine, Gate, QueueFullError, probe
+from slimner.serve.engine import TIDY_EVERY, DeadlineError, Engine, Gate, QueueFullError, probe
 from slimner.serve.messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_TEXTS, in_utf16
 from slimner.serve.settings import Settings, from_environment, plan
 from slimner.variants import Entity, open_predictor
@@ -215,9 +218,10 @@ def test_metrics_add_up_over_the_workers(server: Server) -> None:
 
 
 def test_the_server_runs_without_caches_of_freed_blocks_by_thread(server: Server) -> None:
+    expected = without_thread_caches(os.environ)["GLIBC_TUNABLES"]
     for process in (server.process.pid, *server.workers):
         environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-        assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=0" in environment
+        assert f"GLIBC_TUNABLES={expected}".encode() in environment
 
 
 def test_texts_are_not_logged(server: Server) -> None:
@@ -363,6 +367,32 @@ def test_the_gate_lets_one_through_and_bounds_those_who_wait() -> None:
     with gate.enter(time.monotonic() + 1), pytest.raises(DeadlineError), gate.enter(time.monotonic() + 0.01):
         pass
     assert gate.inside == 0
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_cycles_are_collected_every_so_many_answers_and_what_was_there_before_is_left_alone(preload: bool) -> None:
+    class Node:
+        itself: Node
+
+    engine = Engine(open_served(zoo.bundle()), threads=1, queue=1, deadline_s=30)
+    gc.disable()  # as it is once most objects are frozen, and the rest are few
+    try:
+        if preload:
+            engine.preload()
+        engine.start()
+        assert gc.get_freeze_count() > 10_000
+        node = Node()
+        node.itself = node
+        gone = weakref.ref(node)
+        del node
+        for _ in range(TIDY_EVERY - 1):
+            engine.sent()
+        assert gone() is not None
+        engine.sent()
+        assert gone() is None
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_a_model_that_does_not_survive_a_fork_is_found_and_loaded_in_each_worker() -> None:

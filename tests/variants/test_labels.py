@@ -181,6 +181,12 @@ def test_sequences_decoded_together_are_decoded_as_each_alone(
         assert path.tolist() == labels.decode([logits])[0].tolist()
 
 
+def test_of_equal_sequences_the_first_tags_are_taken() -> None:
+    zero = (0.0,) * len(TAGS)
+    labels = Labels.of(ID2LABEL, "crf", crf=Crf(start=zero, end=zero, transitions=(zero,) * len(TAGS)))
+    assert [path.tolist() for path in labels.decode([np.zeros((3, 5)), np.zeros((1, 5))])] == [[0, 0, 0], [0]]
+
+
 def test_a_crf_of_another_size_or_without_its_decoding_is_refused() -> None:
     crf = Crf(start=(0.0,), end=(0.0,), transitions=((0.0,),))
     with pytest.raises(ValueError, match="not of the 5 tags"):

@@ -82,6 +82,19 @@ def test_texts_asked_together_are_answered_as_each_alone(predictor: Predictor) -
     assert steps[-1] == "decode"
 
 
+def test_an_exception_of_whoever_follows_the_steps_ends_the_work(predictor: Predictor) -> None:
+    steps: list[str] = []
+
+    def follow(step: str) -> None:
+        steps.append(step)
+        if steps.count("infer") == 2:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        predictor.many(["王芳在广州。"] * 5, follow)
+    assert steps == ["tokenize", "infer", "decode", "tokenize", "infer"]
+
+
 def test_a_text_longer_than_the_window_is_tagged_to_its_last_character(predictor: Predictor) -> None:
     text = "".join(zoo.workload().read_text(encoding="utf-8").split())[:1500]
     tagging = predictor.tag(text)
