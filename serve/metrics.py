@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -74,7 +74,7 @@ def exposition() -> bytes:
     """Everything in the text format, summed over all workers."""
     registry = CollectorRegistry()
     if os.environ.get(DIRECTORY):
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(_Workers(registry=None))  # type: ignore[no-untyped-call]
     else:
         registry.register(_Own())
     registry.register(_Memory())
@@ -90,6 +90,22 @@ def worker_died(process: int) -> None:
 class _Own(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _own.collect()
+
+
+class _Workers(multiprocess.MultiProcessCollector):
+    """The files of all workers, without one that its worker has opened this moment and not yet given its size."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(file) for file in Path(os.environ[DIRECTORY]).glob("*.db") if _size(file)]
+        return self.merge(files)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file, 0 when it has gone."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class _Memory(Collector):
