@@ -68,7 +68,8 @@ def started(directory: Path, stamps: Path | None = None) -> Iterator[Started]:
     port = free_port()
     command, environment = gunicorn(directory, workers=WORKERS, preload=True, threads=1)
     if stamps:
-        command = [sys.executable, "-P", "-m", "gunicorn", "-c", "python:stamped", "slimner.serve.app:create_app()"]
+        command = [sys.executable, "-P", "-OO", "-m", "gunicorn", "-c", "python:stamped"]
+        command += ["slimner.serve.app:create_app()"]
         environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT": str(port), "SLIMNER_WORKERS": str(WORKERS)}
         environment |= {"STAMPED_OUT": str(stamps), "PYTHONPATH": str(Path(__file__).parent), "SLIMNER_THREADS": "1"}
         environment = without_thread_caches({**os.environ, **environment})

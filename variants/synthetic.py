@@ -27,7 +27,7 @@ from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG
 from .labels import Labels
 from .preparing import TIMEOUT_S, require_transformers
 
-LAYOUT = 1
+LAYOUT = 2
 SEED = 0
 TYPES = ("PER", "LOC", "ORG")
 HEAD = 64
@@ -194,9 +194,26 @@ def _write_tokenizer(shape: Shape, vocabulary: Path | None, directory: Path) -> 
 
 
 def _characters(count: int) -> list[str]:
-    """The first `count` characters of a made vocabulary: printable ASCII, CJK marks, full-width forms, ideographs."""
-    ranges = ((0x21, 0x7F), (0x3001, 0x3012), (0xFF01, 0xFF60), (0x4E00, 0xA000), (0x3400, 0x4DC0), (0xAC00, 0xD7A4))
-    return [chr(code) for first, end in ranges for code in range(first, end)][:count]
+    """The first `count` characters of a made vocabulary: printable ASCII, CJK marks, full-width forms, ideographs.
+
+    The usual ideographs (those of GB 2312, and of the first level of Big5) come before the rest, in the order of their
+    codes: so the rows of the embedding that Chinese text needs lie together, as with real vocabularies. How much of it
+    is mapped depends on that.
+    """
+    marks = ((0x21, 0x7F), (0x3001, 0x3012), (0xFF01, 0xFF60))
+    others = ((0x4E00, 0xA000), (0x3400, 0x4DC0), (0xAC00, 0xD7A4))
+    usual = sorted(_cells("gb2312", 0xB0, 0xF8, 0xA1) | _cells("big5", 0xA4, 0xC7, 0x40))
+    return list(dict.fromkeys((*_span(marks), *usual, *_span(others))))[:count]
+
+
+def _cells(encoding: str, first_row: int, end_row: int, first_cell: int) -> set[str]:
+    """Ideographs in these rows of an encoding of two bytes."""
+    cells = (bytes((row, cell)) for row in range(first_row, end_row) for cell in range(first_cell, 0xFF))
+    return {each for cell in cells for each in cell.decode(encoding, "ignore") if "\u4e00" <= each <= "\u9fff"}
+
+
+def _span(ranges: tuple[tuple[int, int], ...]) -> list[str]:
+    return [chr(code) for first, end in ranges for code in range(first, end)]
 
 
 def wordpiece(vocabulary: list[str]) -> Tokenizer:

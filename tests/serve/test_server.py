@@ -217,11 +217,12 @@ def test_metrics_add_up_over_the_workers(server: Server) -> None:
     assert 20e6 < after['slimner_pss_bytes{process="workers"}'] < 300e6
 
 
-def test_the_server_runs_without_caches_of_freed_blocks_by_thread(server: Server) -> None:
+def test_the_server_runs_without_what_only_costs_memory(server: Server) -> None:
     expected = without_thread_caches(os.environ)["GLIBC_TUNABLES"]
     for process in (server.process.pid, *server.workers):
         environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
         assert f"GLIBC_TUNABLES={expected}".encode() in environment
+        assert b"-OO" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
 
 
 def test_texts_are_not_logged(server: Server) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from slimner.core.errors import CheckpointError, UnknownNameError
+from slimner.eval import read_corpus
 from slimner.variants import LoadOptions, resolve_checkpoint
 from slimner.variants.synthetic import SHAPES, _write_tokenizer, configured
 from tokenizers import Tokenizer
@@ -47,6 +48,16 @@ def test_every_ideograph_is_a_known_token(name: str, tmp_path: Path) -> None:
         assert count == len(text)
     else:
         assert len(text) <= count <= 3 * len(text) + 1
+
+
+def test_the_usual_ideographs_lie_together(tmp_path: Path) -> None:
+    _write_tokenizer(SHAPES["bert-base-chinese"], None, tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    corpus = read_corpus("news-zh")
+    numbers = {i for sentence in corpus.sentences for i in tokenizer.encode(sentence.text).ids}
+    assert len(numbers) > 2000
+    assert sum(number < 9_500 for number in numbers) > 0.99 * len(numbers)
+    assert len(tokenizer.get_vocab()) == SHAPES["bert-base-chinese"].vocabulary  # nothing twice
 
 
 def test_a_vocabulary_file_gives_its_tokens(tmp_path: Path) -> None:
