@@ -18,9 +18,10 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=certi
     python3 -m venv /tools && python3 -m venv --without-pip /opt/slimner \
     && /tools/bin/pip --python /opt/slimner/bin/python install \
         --no-cache-dir --no-compile --quiet --constraint /constraints.txt .
-# Only what serving uses is kept, and what is kept is then shown to answer.
+# Only what serving uses is kept, and what is kept is then shown to answer. The server runs without docstrings (-OO).
 RUN python3 deploy/slim.py /opt/slimner \
-    && /opt/slimner/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/slimner/lib \
+    && /opt/slimner/bin/python -m compileall -q -o 0 -o 2 --hardlink-dupes \
+        --invalidation-mode unchecked-hash /opt/slimner/lib \
     && /opt/slimner/bin/slimner verify /bundle
 
 FROM ${BASE}
