@@ -22,7 +22,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=certi
 RUN python3 deploy/slim.py /opt/slimner \
     && /opt/slimner/bin/python -m compileall -q -o 0 -o 2 --hardlink-dupes \
         --invalidation-mode unchecked-hash /opt/slimner/lib \
-    && /opt/slimner/bin/slimner verify /bundle
+    && /opt/slimner/bin/slimner verify /bundle \
+    && PYTHONOPTIMIZE=2 /opt/slimner/bin/slimner verify /bundle
 
 FROM ${BASE}
 COPY --from=build /opt/slimner /opt/slimner

@@ -13,6 +13,7 @@ from .. import zoo
 from ..core.memory import without_thread_caches
 from ..serve.bundle import open_served
 from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan
+from ..variants import VARIANTS
 from . import options
 
 APPLICATION = "slimner.serve.app:create_app()"
@@ -144,6 +145,10 @@ def serve(
     if not settings.token and host not in ("127.0.0.1", "::1", "localhost"):
         console.print("note: whoever reaches this address can ask it; give it a token", style="yellow", markup=False)
     sys.stderr.flush()
-    # -OO: docstrings, which no server reads, are 3 MB
-    command = [sys.executable, "-P", "-OO", "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
+    command = [sys.executable, "-P", *lean(served.manifest.variant), "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it
+
+
+def lean(variant: str) -> tuple[str, ...]:
+    """What tells Python to leave out docstrings, 3 MB in a server; they stay where a back end may read them (torch)."""
+    return ("-OO",) if set(VARIANTS.get(variant).run_needs) <= {"onnxruntime"} else ()

@@ -23,12 +23,24 @@ REASONS = {
     504: "Not answered within the deadline.",
 }
 
+# Said here, not taken from docstrings, which a server does without (`python -OO`).
+SCHEMAS = {
+    "Question": "`text` or `texts`; `offsets` count code points, or UTF-16 units as JavaScript does.",
+    "Answer": "The answer to `text`, and the milliseconds it took.",
+    "Answers": "The answer to `texts`, in their order, and the milliseconds all of it took.",
+    "Entities": "Entities of one text, in order.",
+    "Entity": "A name: `text[start:end]`, its type, and the mean probability of its tags.",
+    "Body": "`title` names the kind of error, `detail` this case, `remedy` what to do.",
+}
+
 
 def document() -> bytes:
     """The document as JSON."""
     (question, answer, answers, body), components = msgspec.json.schema_components(
         (Question, Answer, Answers, Body), ref_template="#/components/schemas/{name}"
     )
+    for name, description in SCHEMAS.items():
+        components[name]["description"] = description
     _describe_question(components["Question"])
 
     def problems(*statuses: int) -> dict[str, Any]:

@@ -169,10 +169,12 @@ def mounted(image: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def sizes(root: Path, ground: Path) -> list[tuple[str, int]]:
     """What a root has more than its base, bytes by part, largest first."""
     parts: dict[str, int] = {}
-    for path in root.rglob("*"):
+    counted: set[int] = set()
+    for path in sorted(root.rglob("*")):
         name = path.relative_to(root)
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink() or not path.is_file() or path.stat().st_ino in counted:
             continue
+        counted.add(path.stat().st_ino)  # bytecode that is the same with and without docstrings is one file
         below = ground / name
         size = path.stat().st_size
         if below.is_file() and below.stat().st_size == size:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from slimner import zoo
+from slimner.core.memory import without_thread_caches
 from slimner.variants import open_predictor
 
 TEXTS = zoo.workload().read_text(encoding="utf-8").splitlines()
@@ -31,12 +32,12 @@ def ask(embedded_int8: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         port = listener.getsockname()[1]
         server = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "gunicorn", "-c", "python:slimner.serve.gunicorn_conf"),
+                *(sys.executable, "-P", "-OO", "-m", "gunicorn", "-c", "python:slimner.serve.gunicorn_conf"),
                 "slimner.serve.app:create_app()",
                 *("--bind", f"fd://{listener.fileno()}", "--workers", "1"),
             ],
             cwd=log.parent,
-            env={**os.environ, "SLIMNER_BUNDLE": str(embedded_int8)},
+            env=without_thread_caches({**os.environ, "SLIMNER_BUNDLE": str(embedded_int8)}),
             pass_fds=(listener.fileno(),),
             stdout=output,
             stderr=output,

@@ -184,6 +184,7 @@ def test_the_plain_gunicorn_command_serves_the_same(tmp_path: Path, expected: An
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "-c", "python:slimner.serve.gunicorn_conf"]
     environment = {**os.environ, "SLIMNER_PORT": str(port), "SLIMNER_WORKERS": "1", "SLIMNER_PRELOAD": "0"}
+    environment |= {"PYTHONOPTIMIZE": "2", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

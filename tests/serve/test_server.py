@@ -25,6 +25,7 @@ from slimner.eval.scoring import count, evaluate
 from slimner.serve.bundle import open_served
 from slimner.serve.engine import TIDY_EVERY, DeadlineError, Engine, Gate, QueueFullError, probe
 from slimner.serve.messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_TEXTS, in_utf16
+from slimner.serve.openapi import document
 from slimner.serve.settings import Settings, from_environment, plan
 from slimner.variants import Entity, open_predictor
 
@@ -223,6 +224,24 @@ def test_the_server_runs_without_what_only_costs_memory(server: Server) -> None:
         environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
         assert f"GLIBC_TUNABLES={expected}".encode() in environment
         assert b"-OO" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+
+
+def test_an_artifact_that_needs_torch_is_served(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    predict = open_predictor(artifacts["dynamic-int8"])  # transformers cannot do without docstrings
+    with started(tmp_path, str(artifacts["dynamic-int8"]), "--workers", "1") as server:
+        status, answer = server.post({"text": TEXT})
+    assert status == 200
+    assert [(e["start"], e["end"], e["type"]) for e in answer["entities"]] == [
+        (e.start, e.end, e.type) for e in predict(TEXT)
+    ]
+
+
+def test_the_document_describes_its_schemas(server: Server) -> None:
+    served = server.get("/openapi.json")
+    assert served == json.loads(document())  # in a Python that keeps docstrings
+    schemas = served["components"]["schemas"]
+    assert all(schema["description"] for schema in schemas.values())
+    assert "UTF-16" in schemas["Question"]["description"]
 
 
 def test_texts_are_not_logged(server: Server) -> None:

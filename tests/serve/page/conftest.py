@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from slimner import zoo
-from slimner.bench.server import serving
+from slimner.bench.server import gunicorn, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -33,11 +32,8 @@ Ask = Callable[[str], list[dict[str, Any]]]
 @contextlib.contextmanager
 def start(**environment: str) -> Iterator[str]:
     """Our server over the embedded bundle; yields the address of its page."""
-    command = [sys.executable, "-P", "-m", "gunicorn", "slimner.serve.app:create_app()", "--bind", "127.0.0.1:{port}"]
-    command += ["-c", "python:slimner.serve.gunicorn_conf"]
-    settings = {"SLIMNER_BUNDLE": str(zoo.bundle()), "SLIMNER_WORKERS": "1"}
-    settings |= {"SLIMNER_DEADLINE": "120"}  # however slow the machine
-    settings |= {"ORT_DISABLE_TELEMETRY": "1", **environment}  # or it tries to reach its makers, and holds up the end
+    command, settings = gunicorn(zoo.bundle(), workers=1, preload=True, threads=1)
+    settings |= {"SLIMNER_DEADLINE": "120", **environment}  # however slow the machine
     with serving(command, settings, workers=1, path="/", timeout_s=60) as service:
         yield service.url
 
