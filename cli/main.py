@@ -1,19 +1,20 @@
-"""`slimner`: commands are imported when they are called, so that `--help` is quick and needs no torch."""
+"""`slimner`: runs a command and ends with its exit code.
+
+Only the standard library is imported outside `main`, so that a library that cannot be imported has an exit code too.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
+import io
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
-from typing import Any
 
-import click
-from rich.console import Console
-
-from ..core.errors import EXIT_FAILED, EXIT_USER, ChildError, SlimnerError
+from ..core import text
+from ..core.errors import EXIT_FAILED, EXIT_PASS, EXIT_USER, ChildError, SlimnerError, UserError
+from . import streams
 
 COMMANDS = {
     "run": "slimner.cli.run:run",
@@ -36,37 +37,10 @@ COMMANDS = {
     "variants": "slimner.cli.variants:variants",
 }
 
-
 # Commands that keep what they have measured, to go on after an interruption.
 RESUMES = ("run", "compare", "gate", "calibrate")
 
-
-class Commands(click.Group):
-    """Commands in the order of the work, imported one at a time."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-
-@click.group(
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 pass; 1 a regression, or no variant fits the policy; 2 the request is wrong; 3 cannot tell; "
-    "4 a build or measurement failed.",
-)
-@click.version_option(importlib.metadata.version("slimner"), prog_name="slimner")
-def cli() -> None:
-    """Build leaner variants of a token-classification model, prove what each costs and loses, and pick one.
-
-    `slimner run` does the whole job on the embedded Chinese model; give it a checkpoint and a corpus of your own next.
-    """
+DEFECT = "this is a defect of slimner or of a library; --debug shows the traceback, which a report of it needs"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -74,48 +48,75 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    signal.signal(signal.SIGHUP, _terminate)
-    signal.signal(signal.SIGTERM, _terminate)  # ends children and removes temporary files, as Ctrl-C does
+    """Run the command line and exit with its code; whatever nobody foresaw is one line and exit code 4, never 1."""
+    streams.protect()
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments or bool(os.environ.get("SLIMNER_DEBUG"))
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        code: Any = cli.main(args=arguments, prog_name="slimner", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        _interrupted(console, arguments)
+        signal.signal(signal.SIGHUP, _terminate)
+        signal.signal(signal.SIGTERM, _terminate)  # ends children and removes temporary files, as Ctrl-C does
+        code = _run(arguments)
     except KeyboardInterrupt:
-        _interrupted(console, arguments)
+        resumes = " The same command goes on where it stopped." if arguments and arguments[0] in RESUMES else ""
+        _say(f"interrupted; nothing half-written is left.{resumes}")
+        code = 130
+    except BaseException as error:  # a panic in a Rust library is a BaseException too
+        code = _explain(error, debug="--debug" in arguments or bool(os.environ.get("SLIMNER_DEBUG")))
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from .commands import cli
+
+    for argument in arguments:
+        if argument != text.encodable(argument):  # no record could hold the name
+            raise UserError(f"'{text.encodable(argument)}' is not valid UTF-8", "rename the file")
+    if "_SLIMNER_COMPLETE" in os.environ:  # a shell asks for completions
+        cli.main(args=arguments, prog_name="slimner")
+    try:
+        # not cli.main: it answers a broken pipe with exit code 1, and a file that ends early like Ctrl-C
+        with cli.make_context("slimner", list(arguments)) as context:
+            code = cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_USER)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush to
-        sys.exit(EXIT_FAILED)
-    except SlimnerError as error:
-        if debug:
-            console.print_exception()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            _say(line)
+        return EXIT_USER
+    except SystemExit as ended:
+        if not ended.code:
+            return EXIT_PASS
+        raise RuntimeError(f"a library ended the process with exit code {ended.code}") from ended
+    return code if isinstance(code, int) else EXIT_PASS
+
+
+def _explain(error: BaseException, *, debug: bool) -> int:
+    """Say on standard error what went wrong and what to do; the exit code of it."""
+    if debug:
+        for shown in "".join(traceback.format_exception(error)).splitlines():
+            _say(shown)
+    if isinstance(error, SlimnerError):
         if isinstance(error, ChildError) and error.stderr_tail:
-            lines = error.stderr_tail.splitlines()
-            console.print("\n".join(lines if debug else lines[-1:]), markup=False, style="dim")
-        _say(console, error.message, error.remedy)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if debug:
-            console.print_exception()
+            for shown in error.stderr_tail.splitlines()[0 if debug else -1 :]:
+                _say(shown)
+        _say(error.message, error.remedy, error=True)
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        _say(console, f"{where}{error.strerror or error}", "free space or fix the permissions, then start again")
-        sys.exit(EXIT_FAILED)
+        _say(f"{where}{error.strerror}", "free space or fix the permissions, then start again", error=True)
+    elif isinstance(error, MemoryError):
+        _say("memory ran out", "give it more memory, or less at a time", error=True)
+    else:
+        _say(f"{type(error).__name__}: {error}".removesuffix(": "), DEFECT, error=True)
+    return EXIT_FAILED
 
 
-def _interrupted(console: Console, arguments: list[str]) -> None:
-    resumes = " The same command goes on where it stopped." if arguments and arguments[0] in RESUMES else ""
-    console.print(f"interrupted; nothing half-written is left.{resumes}")
-    sys.exit(130)
-
-
-def _say(console: Console, message: str, remedy: str) -> None:
-    console.print("[bold red]error[/] ", end="")
-    console.print(message, markup=False, end="")
-    console.print(f"\n      {remedy}" if remedy else "", markup=False)
+def _say(message: str, remedy: str = "", *, error: bool = False) -> None:
+    """A line on standard error, and a second one with the remedy; without rich, which may be what is broken."""
+    word = "\x1b[1;31merror\x1b[0m " if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else "error "
+    sys.stderr.write((word if error else "") + text.line(message) + "\n")
+    if remedy:
+        sys.stderr.write(f"      {text.line(remedy)}\n")

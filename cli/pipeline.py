@@ -13,6 +13,7 @@ import msgspec
 from ..bench import Step, Workload, measure, steps
 from ..core import child
 from ..core.cache import cache_directory
+from ..core.commit import commit_of
 from ..core.errors import CheckpointError, ChildError, SlimnerError
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe, thread_environment
@@ -53,7 +54,7 @@ class Pipeline:
     def run(self) -> Results:
         """Do all of it."""
         started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
-        settings = self.inputs.settings
+        settings, commit = self.inputs.settings, commit_of(Path.cwd())
         self.progress.phase("build", len(self.inputs.variants))
         builds = [built for variant in self.inputs.variants if (built := self._build(variant))]
         self._open_journal()
@@ -70,6 +71,7 @@ class Pipeline:
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - begun, 1),
             resumed=self.journal.resumed,
+            commit=commit,
             machine=describe(),
             checkpoint=facts(self.inputs.checkpoint),
             corpus=self.inputs.corpus.facts if self.inputs.corpus else None,

@@ -301,14 +301,29 @@ class BenchReport(Record, frozen=True, kw_only=True):
     notes: tuple[Note, ...]
 
 
+class Commit(Record, frozen=True, kw_only=True):
+    """What was checked out where the command ran: `clean` if no tracked file differed, None if that took too long.
+
+    `branch` is None for a commit that was checked out by itself and is not named by the CI system either.
+    """
+
+    sha: str
+    branch: str | None
+    clean: bool | None
+
+
 class Results(Record, frozen=True, kw_only=True):
-    """One whole run; `corpus` is None if nothing could be scored. The format's history is at the top of `store`."""
+    """One whole run; `corpus` is None if nothing could be scored, `commit` outside a git checkout.
+
+    The format's history is at the top of `store`.
+    """
 
     schema: int
     slimner: str
     started: str
     seconds: float
     resumed: bool
+    commit: Commit | None
     machine: Machine
     checkpoint: CheckpointFacts
     corpus: CorpusFacts | None

@@ -1,8 +1,10 @@
 """Files that are either whole or absent, and the format of `results.json`.
 
-History of the results format:
+History of the results format (schema 3 and later are read for good: whoever raises it adds a function to `_LIFTS`, and
+a file of the old schema to `tests/core/old`):
 
-3 (0.1.0)           the entities that each variant found in each sentence; a run without a corpus.
+4 (0.1.0)           commit, branch and whether the tree was clean.
+3 (0.1.0 before its release) the entities that each variant found in each sentence; a run without a corpus.
 2 (never released)  a machine in every record; samples in blocks with what disturbed them; warm-up; extra samples by
                     length; cold start; several clients; stages split into anonymous, file-backed and shared; lengths.
 1 (never released)  first: machine, checkpoint, corpus, workload, settings, builds, evaluations, measurements, failures.
@@ -15,7 +17,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +26,8 @@ import msgspec
 from .errors import UserError
 from .records import Results
 
-RESULTS_SCHEMA = 3
+RESULTS_SCHEMA = 4
+DAMAGED = "the file is damaged or of another version of slimner"
 
 T = TypeVar("T")
 
@@ -65,21 +68,38 @@ def read_json(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except msgspec.MsgspecError as error:
-        raise UserError(f"{path}: {error}", "the file is damaged or of another version of slimner") from None
+        raise UserError(f"{path}: {error}", DAMAGED) from None
+
+
+class _Version(msgspec.Struct):
+    schema: int
 
 
 def read_results(path: Path) -> Results:
-    """Read `results.json`; a file of a newer schema is refused with that reason."""
-
-    class Version(msgspec.Struct):
-        schema: int
-
-    schema = read_json(path, Version).schema
-    if schema != RESULTS_SCHEMA:
+    """Read `results.json` of schema 3 or later; another schema is refused with that reason."""
+    schema = read_json(path, _Version).schema
+    if schema == RESULTS_SCHEMA:
+        return read_json(path, Results)
+    if schema not in _LIFTS:
         raise UserError(
-            f"{path}: results schema {schema}, this slimner reads {RESULTS_SCHEMA}", "use the slimner that wrote it"
+            f"{path}: results schema {schema}, this slimner reads {min(_LIFTS)} to {RESULTS_SCHEMA}",
+            "use the slimner that wrote it",
         )
-    return read_json(path, Results)
+    content = read_json(path, dict[str, Any])
+    for old in range(schema, RESULTS_SCHEMA):
+        content = _LIFTS[old](content)
+    try:
+        return msgspec.convert(content, Results)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {error}", DAMAGED) from None
+
+
+def _lift_3(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "schema": 4, "commit": None}
+
+
+# By schema, what makes the next one of it.
+_LIFTS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _lift_3}
 
 
 def sha256_file(path: Path) -> str:

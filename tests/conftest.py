@@ -113,6 +113,11 @@ def command(*arguments: str | Path) -> Sequence[str]:
     return [sys.executable, "-c", "from slimner.cli.main import main; main()", *map(str, arguments)]
 
 
+def decided(report: Path) -> int:
+    """The exit code that the decision in a run's report asks for."""
+    return 0 if json.loads((report / "decision.json").read_text(encoding="utf-8"))["winner"] else 1
+
+
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve sentences of the embedded corpus."""

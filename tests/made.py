@@ -111,6 +111,7 @@ def make(
         started="2026-01-01T00:00:00+00:00",
         seconds=1,
         resumed=False,
+        commit=None,
         machine=describe(),
         checkpoint=CheckpointFacts(name="m", architecture="Bert", parameters=1000, sha256="", labels=("O", "B-PER")),
         corpus=CorpusFacts(name="c", sha256="c", sentences=400, entities=400),

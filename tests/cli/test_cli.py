@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from slimner.core.store import read_results
 
-from ..conftest import Slimner, command
+from ..conftest import Slimner, command, decided
 
+NAMED = ("-c", "user.name=a", "-c", "user.email=a@b")
 QUICK = ("--samples", "20", "--repetitions", "1", "--warmup", "2")
 
 
@@ -38,8 +39,10 @@ def lean_run(run: list[str]) -> list[str]:
 def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
     slimner: Slimner, run: list[str], tmp_path: Path
 ) -> None:
+    for arguments in (("init", "-q", "-b", "topic"), (*NAMED, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     done = slimner(*run)
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode == decided(tmp_path / "slimner-report"), done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == [
         "variant",
@@ -65,6 +68,8 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
     assert {record.variant for record in results.evaluations} == {"fp32", "onnx-int8"}
     assert [len(m.samples_ms) for m in results.measurements] == [20] * 4
     assert results.failures == ()
+    assert results.commit is not None
+    assert (results.commit.branch, results.commit.clean) == ("topic", True)
     assert not (out / ".unfinished").exists()
     with (out / "table.csv").open() as file:
         assert [row["variant"] for row in csv.DictReader(file)] == ["fp32", "onnx-int8"]
@@ -105,7 +110,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
     again = subprocess.run(
         command(*lean_run), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
-    assert again.returncode in (0, 1), again.stderr
+    assert again.returncode == decided(out), again.stderr
     results = read_results(out / "results.json")
     assert results.resumed
     assert len(results.measurements) == 4
@@ -173,7 +178,7 @@ def test_progress_is_shown_on_a_terminal_beside_results_as_json(
             break
         screen += chunk
     os.close(master)
-    assert process.wait(timeout=60) in (0, 1)
+    assert process.wait(timeout=60) == decided(tmp_path / "elsewhere")
     text = screen.decode(errors="replace")
     for expected in ("build", "evaluate", "measure", "━", "4/4"):
         assert expected in text

@@ -105,7 +105,7 @@ def test_ten_types_go_through_a_run_to_its_report(slimner: Slimner, tmp_path: Pa
     short = ("--samples", "10", "--repetitions", "1", "--warmup", "1")
     lean = ("--variants", "onnx-fp32", "--baseline", "onnx-fp32", *short)
     done = slimner("run", "ten", "--corpus", "cluener.json", "--map", "name=PER", "--drop", "game", *lean)
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode == 0, done.stderr  # a baseline alone has lost nothing
     assert "repaired 3 repeated-entity; first in line 1: name 7..10 twice" in done.stderr
     results = read_results(tmp_path / "slimner-report" / "results.json")
     kinds = {*TEN, "PER"} - {"game", "name"}

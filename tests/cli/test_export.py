@@ -90,6 +90,7 @@ def results(
         started="2026-01-01T00:00:00+00:00",
         seconds=1.0,
         resumed=False,
+        commit=None,
         machine=describe(),
         checkpoint=CheckpointFacts(
             name="my-model", architecture="Bert", parameters=1000, sha256="", labels=("O", "B-PER")

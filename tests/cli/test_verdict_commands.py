@@ -19,7 +19,7 @@ from slimner.core.store import write_json
 from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 
-from ..conftest import Slimner, make_checkpoint
+from ..conftest import Slimner, decided, make_checkpoint
 from ..made import make
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_compare_finds_the_same_in_a_copy_or_cannot_tell_in_a_short_time(
         *("compare", artifacts["onnx-int8"], tmp_path / "copy", "--corpus", small_corpus, "--workload", small_workload),
         *("--policy", "policy.toml", "--warmup", "2", "--budget", "90s"),
     )
-    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert done.returncode == (3 if "inconclusive" in done.stdout else 0), done.stdout + done.stderr
     if done.returncode == 3:
         assert "disturbed" in done.stdout or "budget" in done.stdout
     else:
@@ -159,16 +159,22 @@ def test_a_gate_in_pairs_stops_at_once_when_f1_is_lost(
 
 
 def test_an_artifact_can_be_held_against_committed_results(
-    slimner: Slimner, tiny_checkpoint: Path, artifacts: dict[str, Path], small_corpus: Path, small_workload: Path
+    slimner: Slimner,
+    tiny_checkpoint: Path,
+    artifacts: dict[str, Path],
+    small_corpus: Path,
+    small_workload: Path,
+    tmp_path: Path,
 ) -> None:
     texts = ("--corpus", small_corpus, "--workload", small_workload)
     quick = ("--variants", "onnx-fp32,onnx-int8", "--baseline", "onnx-fp32", "--repetitions", "1", "--samples", "20")
-    assert slimner("run", tiny_checkpoint, *texts, *quick).returncode in (0, 1)
+    assert slimner("run", tiny_checkpoint, *texts, *quick).returncode == decided(tmp_path / "slimner-report")
     kept = slimner("baseline", "update", "baseline.json", "slimner-report/results.json", "--variant", "onnx-int8")
     assert kept.returncode == 0, kept.stderr
     done = slimner("gate", "--baseline", "baseline.json", "--candidate", artifacts["onnx-int8"], *texts)
-    assert done.returncode in (0, 3), done.stdout + done.stderr  # one process a side says nothing of timings
     checks = {line.split()[1]: line.split()[2] for line in done.stdout.splitlines() if line.startswith("  onnx-int8 ")}
+    told = "inconclusive" not in checks.values()  # one process a side says little
+    assert done.returncode == (0 if told else 3), done.stdout + done.stderr
     assert checks["F1"] == "pass"
     assert checks["artifact"] == "pass"
     other = slimner("gate", "--baseline", "baseline.json", "--candidate", artifacts["onnx-fp32"], *texts)
@@ -305,7 +311,7 @@ def test_the_ci_examples_pass_an_unchanged_model_and_fail_without_a_baseline(
     assert not (repository / "candidate").exists()
     lean = ("--variants", "onnx-int8", "--baseline", "onnx-int8", "--samples", "10", "--out", "first")
     measured = run(["slimner", "run", "model", "--corpus", "test.jsonl", *lean])
-    assert measured.returncode in (0, 1), measured.stderr
+    assert measured.returncode == 0, measured.stderr  # a baseline alone has lost nothing
     kept = run(["slimner", "baseline", "update", "baseline.json", "first/results.json", "--variant", "onnx-int8"])
     assert kept.returncode == 0, kept.stderr
     passed = run(script)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -64,6 +65,38 @@ def test_a_damaged_file_is_named_with_the_place(tmp_path: Path) -> None:
         read_results(path)
     path.write_text('{"schema": 99}')
     with pytest.raises(UserError, match="schema 99"):
+        read_results(path)
+
+
+OLD = Path(__file__).parent / "old"
+
+
+@pytest.mark.parametrize("schema", range(3, RESULTS_SCHEMA))
+def test_results_of_every_schema_since_3_are_read(schema: int) -> None:
+    content = json.loads((OLD / f"schema-{schema}.json").read_text(encoding="utf-8"))
+    results = read_results(OLD / f"schema-{schema}.json")
+    assert content["schema"] == schema
+    assert results.schema == RESULTS_SCHEMA
+    assert {e.variant: e.strict.f1 for e in results.evaluations} == {
+        e["variant"]: e["strict"]["f1"] for e in content["evaluations"]
+    }
+    assert [m.samples_ms for m in results.measurements] == [tuple(m["samples_ms"]) for m in content["measurements"]]
+
+
+def test_old_results_that_are_damaged_are_named_with_the_place(tmp_path: Path) -> None:
+    content = json.loads((OLD / "schema-3.json").read_text(encoding="utf-8"))
+    content["measurements"][1]["cold_start_s"] = "soon"
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"results\.json.*\$\.measurements\[1\]\.cold_start_s"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("schema", [1, 2, RESULTS_SCHEMA + 1])
+def test_results_of_a_schema_that_was_never_released_or_is_newer_are_refused(schema: int, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(f'{{"schema": {schema}}}')
+    with pytest.raises(UserError, match=f"schema {schema}, this slimner reads 3 to {RESULTS_SCHEMA}"):
         read_results(path)
 
 

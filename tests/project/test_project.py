@@ -11,7 +11,8 @@ from typing import get_args
 
 import click
 import pytest
-from slimner.cli.main import COMMANDS, cli
+from slimner.cli.commands import cli
+from slimner.cli.main import COMMANDS
 from slimner.core import errors
 from slimner.core.metrics import METRICS
 from slimner.variants import VARIANTS
