@@ -22,7 +22,7 @@ from ..eval import read_corpus as eval_read_corpus
 from ..eval.corpora import EMBEDDED, FORMATS, counts, listing
 from ..reports.tables import Section
 from ..variants import LoadOptions, Manifest
-from ..variants.labels import SCHEMES
+from ..variants.schemes import SCHEMES
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before

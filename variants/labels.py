@@ -1,4 +1,4 @@
-"""Tags of a model and how its scores become entities: five schemes of tags, decoded one by one or as a sequence."""
+"""Tags of a model and how its scores become entities: schemes of tags, decoded one by one or as a sequence."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ from typing import Literal, get_args
 import msgspec
 import numpy as np
 
+from .schemes import LETTERS, OPEN, SCHEMES, Scheme, read_tags
 from .viterbi import viterbi
 
 Span = tuple[int, int, str]
 Decoding = Literal["argmax", "constrained", "crf"]
-Scheme = Literal["IOB2", "IOB1", "BIOES", "BMES", "BILOU", "IO"]
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
-
-# What the letters of a scheme mean: B begins, I goes on, E ends, S is a name of one unit.
-LETTERS: Mapping[Scheme, Mapping[str, str]] = {
-    "IOB2": {"B": "B", "I": "I"},
-    "IOB1": {"B": "B", "I": "I"},
-    "BIOES": {"B": "B", "I": "I", "E": "E", "S": "S"},
-    "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"},
-    "BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"},
-    "IO": {"I": "I"},
-}
 
 
 class Crf(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,19 +41,22 @@ class Labels(msgspec.Struct, frozen=True):
     def of(
         cls, id2label: Mapping[str, str], decoding: str = "argmax", scheme: str | None = None, crf: Crf | None = None
     ) -> Labels:
-        """Labels from a configuration's `id2label`; ValueError if they are not tags of one scheme.
+        """Labels from a configuration's `id2label`, in the usual form; ValueError if they are not tags of one scheme.
 
         Without `scheme` it is told from the tags; IOB2, where they could be IOB1 as well.
         """
         try:
-            tags = tuple(id2label[key] for key in sorted(id2label, key=int))
+            own = tuple(id2label[key] for key in sorted(id2label, key=int))
         except ValueError:
             raise ValueError("id2label has keys that are not numbers") from None
-        if not tags or [int(k) for k in sorted(id2label, key=int)] != list(range(len(tags))):
+        if not own or [int(k) for k in sorted(id2label, key=int)] != list(range(len(own))):
             raise ValueError("id2label does not number its tags from 0")
-        if unnamed := [tag for tag in tags if re.fullmatch(r"LABEL_\d+", tag)]:
+        if unnamed := [tag for tag in own if re.fullmatch(r"(LABEL_|label_)?\d+", tag)]:
             raise ValueError(f"'{unnamed[0]}' is a number, not a name: the checkpoint does not say what its tags mean")
-        if "O" not in tags or set(tags) == {"O"}:
+        if scheme is not None and scheme not in SCHEMES:
+            raise ValueError(f"no scheme '{scheme}'; there are {', '.join(SCHEMES)}")
+        tags, found = read_tags(own, scheme)
+        if not {"O", "o"} & set(own) or set(tags) == {"O"}:
             raise ValueError("the tags have no O, or nothing but O")
         if duplicates := {tag for tag in tags if tags.count(tag) > 1 and tag != "O"}:
             raise ValueError(f"tag '{min(duplicates)}' appears twice in id2label")
@@ -76,7 +68,6 @@ class Labels(msgspec.Struct, frozen=True):
             len(tags)
         }:
             raise ValueError(f"ner_crf is not of the {len(tags)} tags")
-        found = _scheme(tags, scheme)
         if decoding == "constrained" and found != "IOB2":
             raise ValueError(f"ner_decoding 'constrained' is for IOB2 tags, these are {found}")
         return cls(tags=tags, decoding=decoding, scheme=found, crf=crf)  # type: ignore[arg-type]
@@ -129,38 +120,6 @@ def _arrays(crf: Crf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(crf.transitions), np.asarray(crf.start), np.asarray(crf.end)
 
 
-def _scheme(tags: Sequence[str], wanted: str | None) -> Scheme:
-    """The scheme of a model's tags; ValueError if they are of none, or not of the one wanted."""
-    names = [tag for tag in tags if tag != "O"]
-    match = [re.fullmatch(r"([A-Z])-(.+)", tag) for tag in names]
-    letters = {m.group(1) for m in match if m}
-    if not any(match):
-        letters = {"I"}  # bare names of types, as some IO models have
-    elif odd := [tag for tag, m in zip(names, match, strict=True) if not m]:
-        raise ValueError(f"'{odd[0]}' is no tag as '{next(n for n, m in zip(names, match, strict=True) if m)}' is")
-    if wanted is not None and wanted not in SCHEMES:
-        raise ValueError(f"no scheme '{wanted}'; there are {', '.join(SCHEMES)}")
-    fits: list[Scheme] = []
-    for scheme in SCHEMES:
-        if letters <= set(LETTERS[scheme]) and _can_end(letters, scheme):
-            if scheme == wanted:
-                return scheme
-            fits.append(scheme)
-    if wanted is not None or not fits:
-        which = wanted or f"any of {', '.join(SCHEMES)}"
-        raise ValueError(f"the tags, such as '{names[0]}' and '{names[-1]}', are not {which}")
-    if letters == {"I"}:
-        return "IO"
-    if fits[0] == "IOB2" and any(tag.startswith("I-") and f"B-{tag[2:]}" not in tags for tag in names):
-        return "IOB1"  # a type that never needs B- to part two neighbours
-    return fits[0]
-
-
-def _can_end(letters: set[str], scheme: Scheme) -> bool:
-    """Whether an entity of those letters can be whole: some schemes need a letter at its end."""
-    return "E" not in LETTERS[scheme].values() or any(LETTERS[scheme][letter] in "ES" for letter in letters)
-
-
 def _part(tag: str, scheme: Scheme) -> tuple[str, str]:
     """A tag as (O, B, I, E or S, type)."""
     if tag == "O":
@@ -200,7 +159,7 @@ def _starts(before: tuple[str, str], now: tuple[str, str], scheme: Scheme) -> bo
 
 
 def _ends(last: tuple[str, str], after: tuple[str, str], scheme: Scheme) -> bool:
-    if scheme in ("IO", "IOB2"):
+    if scheme in OPEN:
         return True
     if scheme == "IOB1":
         return not (last[0] == after[0] == "B" and last[1] != after[1])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimner.variants.labels import LETTERS, Crf, Labels, Scheme, log_softmax, spans
+from slimner.variants.labels import Crf, Labels, log_softmax, spans
+from slimner.variants.schemes import LETTERS, Scheme
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 ID2LABEL = {str(i): tag for i, tag in enumerate(TAGS)}
@@ -55,9 +56,17 @@ def test_spans_are_what_seqeval_finds_in_strict_mode(tags: list[str]) -> None:
         ({"a": "O"}, "not numbers"),
         ({"0": "O", "1": "B-PER", "2": "B-PER"}, "twice"),
         ({"0": "B-PER", "1": "I-PER"}, "no O"),
-        ({"0": "O", "1": "B-PER", "2": "LOC"}, "'LOC' is no tag as 'B-PER' is"),
-        ({"0": "O", "1": "X-PER", "2": "I-PER"}, "not any of IOB2"),
-        ({"0": "O", "1": "B-PER", "2": "M-PER", "3": "L-PER"}, "not any of IOB2"),
+        ({"0": "O", "1": "B-PER", "2": "LOC"}, "'LOC' is not a tag as 'B-PER' is"),
+        ({"0": "O", "1": "X-PER", "2": "I-PER"}, "'X-PER' is not a tag as 'I-PER' is"),
+        ({"0": "O", "1": "B-PER", "2": "M-PER", "3": "L-PER"}, "B, L, M, are not those of any of IOB2"),
+        ({"0": "O", "1": "I-PER", "2": "E-PER"}, "E, I, are not those of any of"),
+        ({"0": "O", "1": "B-PER", "2": "S-PER"}, "B, S, are not those of any of"),
+        ({"0": "O", "1": "B-PER", "2": "i-PER"}, "both cases: B, i"),
+        ({"0": "O", "1": "B-PER", "2": "PER-I"}, "'PER-I' is not a tag as 'B-PER' is"),
+        ({"0": "O", "1": "B-PER", "2": "B_PER"}, "'B-PER' appears twice"),
+        ({"0": "[PAD]", "1": "B-PER", "2": "I-PER"}, "no O"),
+        ({"0": "O", "1": ".", "2": ","}, "'.' does not name a type"),
+        ({"0": "0", "1": "1"}, "'0' is a number, not a name"),
     ],
 )
 def test_label_sets_that_cannot_be_read_are_refused(id2label: dict[str, str], message: str) -> None:
@@ -79,14 +88,14 @@ SCHEME_TAGS: dict[Scheme, tuple[str, ...]] = {
 def by_seqeval(tags: list[str], scheme: Scheme) -> list[tuple[int, int, str]]:
     from seqeval import scheme as schemes
 
-    kind = {"BIOES": "IOBES", "BMES": "IOBES"}.get(scheme, scheme)
-    if scheme == "BMES":
-        tags = [tag.replace("M-", "I-") for tag in tags]
+    kind = {"BIOES": "IOBES", "BMES": "IOBES", "BMEW": "IOBES"}.get(scheme, scheme)
+    if kind == "IOBES":
+        tags = [tag.replace("M-", "I-").replace("W-", "S-") for tag in tags]
     found = schemes.Entities([tags], getattr(schemes, kind)).entities[0] if tags else []
     return [(e.start, e.end, e.tag) for e in found]
 
 
-@pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES", "BMES", "BILOU"])
+@pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "BIOES", "BMES", "BMEW", "BILOU"])
 @given(data=st.data())
 def test_spans_of_every_scheme_are_what_seqeval_finds_in_strict_mode(scheme: Scheme, data: st.DataObject) -> None:
     tags = data.draw(st.lists(st.sampled_from(SCHEME_TAGS[scheme]), max_size=30))
@@ -126,10 +135,53 @@ def test_iob2_tags_hold_the_entities_of_the_models_scheme(scheme: Scheme, data: 
         ("O B-PER M-PER E-PER S-PER", "BMES"),
         ("O B-PER I-PER L-PER U-PER", "BILOU"),
         ("O B-PER I-PER O O", "IOB2"),
+        ("O B-PER I-PER S-PER", "BIOS"),
+        ("O B-PER I-PER E-PER", "BIEO"),
+        ("O B-PER M-PER E-PER", "BMEO"),
+        ("O B-PER M-PER E-PER W-PER", "BMEW"),
+        ("O B-PER E-PER S-PER", "BIOES"),
     ],
 )
 def test_the_scheme_is_told_from_the_tags(tags: str, scheme: str) -> None:
     assert Labels.of({str(i): tag for i, tag in enumerate(tags.split())}).scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("tags", "usual"),
+    [
+        ("O B_PER I_PER B_FIRST_NAME", "O B-PER I-PER B-FIRST_NAME"),
+        ("O PER-B PER-I FIRST-NAME-B", "O B-PER I-PER B-FIRST-NAME"),
+        ("o b-per i-per", "O B-per I-per"),
+        ("O B:PER I:PER", "O B-PER I-PER"),
+        ("O B-PER I-PER X [CLS] [SEP]", "O B-PER I-PER O O O"),
+        ("<pad> O PER LOC", "O O PER LOC"),
+    ],
+)
+def test_tags_written_otherwise_are_read_as_what_they_are(tags: str, usual: str) -> None:
+    labels = Labels.of({str(i): tag for i, tag in enumerate(tags.split())})
+    assert " ".join(labels.tags) == usual
+    assert not any(letter in kind for kind in labels.types for letter in ("B_P", "-B", "[", "b-"))
+
+
+def test_names_of_types_that_look_like_tags_are_taken_when_the_scheme_is_named() -> None:
+    names = {"0": "O", "1": "E-mail", "2": "S-Bahn"}
+    with pytest.raises(ValueError, match="E, S, are not those of any of"):
+        Labels.of(names)
+    assert Labels.of(names, scheme="IO").types == ("E-mail", "S-Bahn")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "found"),
+    [
+        ("BIOS", "B-X I-X S-X S-X I-X B-X", [(0, 2, "X"), (2, 3, "X"), (3, 4, "X"), (5, 6, "X")]),
+        ("BIEO", "B-X I-X I-X O B-X E-X E-X B-X", [(0, 3, "X"), (4, 6, "X"), (7, 8, "X")]),
+        ("BMEO", "B-X M-X E-X M-X B-X B-X", [(0, 3, "X"), (4, 5, "X"), (5, 6, "X")]),
+    ],
+)
+def test_without_a_letter_for_every_end_an_entity_is_whole_where_it_stops(
+    scheme: Scheme, tags: str, found: list[tuple[int, int, str]]
+) -> None:
+    assert spans(tags.split(), scheme) == found
 
 
 def test_a_scheme_that_the_tags_could_also_be_is_taken_when_it_is_named() -> None:
