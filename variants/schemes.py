@@ -56,7 +56,7 @@ def read_tags(own: Sequence[str], wanted: str | None = None) -> tuple[tuple[str,
     if wanted is not None:
         if wanted not in fits:
             raise ValueError(f"the tags, such as '{own[0]}' and '{own[-1]}', are not {wanted}")
-        return tags, wanted  # type: ignore[return-value]
+        return tags, wanted
     if not fits:
         raise ValueError(
             f"the letters of the tags, {', '.join(sorted(letters))}, are not those of any of {', '.join(SCHEMES)}"
