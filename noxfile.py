@@ -28,9 +28,14 @@ BROWSER = (
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything under tests/, with real files, processes and models."""
+    """Everything under tests/ but the page in a browser; with arguments, one pytest with them."""
     session.install("-e", ".[lab,test,datasets]")
-    session.run("pytest", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    workers = ("--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal")
+    session.run("pytest", "-m", "not browser and not alone", *workers)
+    session.run("pytest", "-m", "alone")
 
 
 @nox.session
@@ -45,7 +50,7 @@ def benchmarks(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Style, formatting, and the direction of imports between the layers."""
     session.install("ruff>=0.9", "import-linter>=2.1")
-    session.install("-e", ".")
+    session.install("--no-deps", "-e", ".")  # import-linter reads the packages and imports none
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")

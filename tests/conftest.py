@@ -12,6 +12,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
+from slimner.core.store import directory_in_place
 
 # how long an example takes depends on what else the machine does
 hypothesis.settings.register_profile("slimner", deadline=None)
@@ -56,36 +58,72 @@ def make_checkpoint(
     return directory
 
 
+class Shared:
+    """What is made once for all tests, by whichever worker of pytest-xdist needs it first; the others wait for it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cache = root / "cache"
+
+    def directory(self, name: str, make: Callable[[Path], object]) -> Path:
+        """A directory that `make` fills."""
+        target = self.root / name
+        with FileLock(self.root / f"{name}.lock"):
+            if not target.exists():
+                with directory_in_place(target) as directory:
+                    make(directory)
+        return target
+
+    def artifact(self, checkpoint: str | Path, variant: str) -> Path:
+        """A variant of a checkpoint, built into the cache that all tests share."""
+        from slimner.variants import VARIANTS, resolve_checkpoint
+        from slimner.variants.building import build
+
+        with FileLock(self.root / f"{Path(checkpoint).name}-{variant}.lock"):
+            return build(resolve_checkpoint(str(checkpoint)), VARIANTS.get(variant), cache=self.cache, timeout_s=300)[0]
+
+
+class Artifacts(dict[str, Path]):
+    """The variants of a checkpoint, each built when a test first asks for it."""
+
+    def __init__(self, shared: Shared, checkpoint: Path) -> None:
+        super().__init__()
+        self.shared, self.checkpoint = shared, checkpoint
+
+    def __missing__(self, variant: str) -> Path:
+        self[variant] = self.shared.artifact(self.checkpoint, variant)
+        return self[variant]
+
+
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """The directory of this run of pytest, the same in every worker."""
+    own = tmp_path_factory.getbasetemp()
+    return Shared(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(shared: Shared) -> Path:
     """A checkpoint that builds in seconds; its answers mean nothing, but are real."""
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+    return shared.directory("tiny", make_checkpoint)
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(shared: Shared) -> Path:
     """One artifact cache for all tests."""
-    return tmp_path_factory.mktemp("cache")
+    return shared.cache
 
 
 @pytest.fixture(scope="session")
-def artifacts(tiny_checkpoint: Path, cache: Path) -> dict[str, Path]:
-    """The four built-in variants of the tiny checkpoint."""
-    from slimner.variants import VARIANTS, resolve_checkpoint
-    from slimner.variants.building import build
-
-    source = resolve_checkpoint(str(tiny_checkpoint))
-    names = ("fp32", "dynamic-int8", "onnx-fp32", "onnx-int8")
-    return {name: build(source, VARIANTS.get(name), cache=cache, timeout_s=300)[0] for name in names}
+def artifacts(shared: Shared, tiny_checkpoint: Path) -> dict[str, Path]:
+    """The built-in variants of the tiny checkpoint, by name."""
+    return Artifacts(shared, tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")
-def embedded_int8(cache: Path) -> Path:
+def embedded_int8(shared: Shared) -> Path:
     """The embedded checkpoint as onnx-int8."""
-    from slimner.variants import VARIANTS, resolve_checkpoint
-    from slimner.variants.building import build
-
-    return build(resolve_checkpoint("news-zh"), VARIANTS.get("onnx-int8"), cache=cache, timeout_s=300)[0]
+    return shared.artifact("news-zh", "onnx-int8")
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from slimner.bench.process import MOST_ATTEMPTS, in_blocks
 from slimner.core.records import Settings
 from slimner.variants import open_predictor
 
+pytestmark = pytest.mark.alone
+
 HOGS = 2  # more than one, so that at least one core is not this process's
 
 

@@ -81,6 +81,7 @@ def one_at_a_time(service_s: float = SERVICE_S) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.alone
 def test_a_closed_loop_finds_the_throughput_of_a_known_server(texts: str) -> None:
     with one_at_a_time() as url:
         run = run_closed(Load(target=url, workload=texts), clients=4, seconds=3)
@@ -93,6 +94,7 @@ def test_a_closed_loop_finds_the_throughput_of_a_known_server(texts: str) -> Non
     assert run.invalid == ()
 
 
+@pytest.mark.alone
 def test_an_open_loop_over_capacity_shows_the_queue_that_a_closed_loop_hides(texts: str) -> None:
     with one_at_a_time() as url:
         load = Load(target=url, workload=texts)
@@ -107,6 +109,7 @@ def test_an_open_loop_over_capacity_shows_the_queue_that_a_closed_loop_hides(tex
     assert max(flooded.latencies_ms) > 2000  # the last one waits for most of what was sent before it
 
 
+@pytest.mark.alone
 def test_a_generator_that_lags_is_caught(texts: str) -> None:
     with serve(lambda request, number: (200, b'{"entities": []}')) as url:
         run = run_open(
@@ -176,6 +179,7 @@ def test_a_server_that_closes_or_never_answers_is_counted(texts: str) -> None:
     assert gone.answered == 0
 
 
+@pytest.mark.alone
 def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimner.bench.load.CONFIRM_S", 2.0)
     monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
@@ -197,6 +201,7 @@ def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: 
     assert any((run.latency_ms(95) or 1e9) > 200 or run.failed or run.invalid for run in runs)
 
 
+@pytest.mark.alone
 def test_a_limit_nothing_can_keep_ends_the_search(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimner.bench.load.MOST_PROBE_S", 2.0)
     monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
@@ -275,6 +280,7 @@ def test_the_memory_of_a_local_server_is_found_by_its_port(texts: str) -> None:
     assert 60_000_000 < run.server.pss_bytes < 100_000_000 < run.server.rss_bytes
 
 
+@pytest.mark.alone
 def test_a_generator_that_runs_out_of_connections_is_caught(texts: str) -> None:
     """More than 500 requests under way: the rest would wait in the generator, and be taken for a slow server."""
 

@@ -82,8 +82,11 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
 
 
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
-    lean_run: list[str], cache: Path, tmp_path: Path
+    lean_run: list[str], artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
+    cache = tmp_path / "cache"  # of its own: in the one that is shared, other tests may be building
+    for name in ("onnx-fp32", "onnx-int8"):
+        shutil.copytree(artifacts[name], cache / "artifacts" / artifacts[name].name)
     environment = {**os.environ, "SLIMNER_CACHE": str(cache)}
     process = subprocess.Popen(
         command(*lean_run), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
