@@ -103,6 +103,12 @@ def gate_error(session: nox.Session) -> None:
 
 
 @nox.session
+def f1_evidence(session: nox.Session) -> None:
+    """How often a verdict on F1 is wrong, by the number of sentences; an hour, goes on where it stopped."""
+    _study(session, "f1")
+
+
+@nox.session
 def original(session: nox.Session) -> None:
     """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/original.md")

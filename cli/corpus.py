@@ -9,11 +9,29 @@ import click
 import msgspec
 from rich.table import Table
 
-from ..core.store import write_text
-from ..eval import CorpusSource, read_corpus
+from ..core.errors import UserError
+from ..core.quantities import POINTS, quantity
+from ..core.store import read_results, write_text
+from ..eval import Corpus, CorpusSource, Plan, plan_from_corpus, plans_from_results, read_corpus
 from ..eval.corpora import RULES, write
 from ..eval.inspection import Inspection, Spread, inspect
 from . import options
+
+F1_DROP = "f1_max_drop"
+
+
+def _margin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """The margin of `--plan`, in percentage points."""
+    if value is None:
+        return None
+    key, _, drop = value.partition("=")
+    try:
+        points = quantity(drop, POINTS) if key == F1_DROP else 0.0
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not points:
+        raise click.BadParameter(f"'{value}' is not a constraint to plan for; write it as {F1_DROP}=0.5pp")
+    return points
 
 
 @click.command(short_help="Show what is in a labelled file: types, lengths, defects, duplicates, overlap.")
@@ -27,10 +45,32 @@ from . import options
     metavar="FILE",
     help="Write it, repaired, renamed and sampled, as JSON lines with character spans.",
 )
+@click.option(
+    "--plan",
+    "margin_pp",
+    callback=_margin,
+    metavar=f"{F1_DROP}=0.5pp",
+    help="Say how many sentences like these a gate with that margin needs for 80 and 90 % power.",
+)
+@click.option(
+    "--plan-from",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RESULTS",
+    help="Results of a run on this corpus: plan for variants that differ as those do.",
+)
 @options.seed
 @options.as_json
 @options.debug
-def corpus(corpus: CorpusSource, against: str | None, out: Path | None, seed: int, as_json: bool, debug: bool) -> None:
+def corpus(
+    corpus: CorpusSource,
+    against: str | None,
+    out: Path | None,
+    margin_pp: float | None,
+    plan_from: Path | None,
+    seed: int,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Show what is in FILE (the embedded news-zh if left out) before anyone trusts a score from it.
 
     Types, lengths, the tag scheme found, every kind of defect with what was done about it, duplicates, and what it has
@@ -39,11 +79,16 @@ def corpus(corpus: CorpusSource, against: str | None, out: Path | None, seed: in
     \b
     slimner corpus test.bio --against train.bio
     slimner corpus export.json --map name=PER --drop game --out test.jsonl
+    slimner corpus test.bio --plan f1_max_drop=0.5pp
     """
+    if plan_from and margin_pp is None:
+        raise UserError("--plan-from without --plan", f"name the margin: --plan {F1_DROP}=0.5pp")
     labelled = read_corpus(corpus)
     labelled.require_named()
     other = read_corpus(msgspec.structs.replace(corpus, name=against, format=None, sample=None)) if against else None
     facts = inspect(labelled, other)
+    if margin_pp is not None:
+        facts = msgspec.structs.replace(facts, plans=_plans(labelled, margin_pp, plan_from))
     if out:
         write_text(out, write(labelled.sentences))
     if as_json:
@@ -57,6 +102,15 @@ def corpus(corpus: CorpusSource, against: str | None, out: Path | None, seed: in
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if out:
         console.print(f"  {'written':<12}{out}", markup=False, soft_wrap=True)
+
+
+def _plans(labelled: Corpus, margin_pp: float, results: Path | None) -> tuple[Plan, ...]:
+    if results is None:
+        return (plan_from_corpus(labelled, margin_pp),)
+    try:
+        return plans_from_results(read_results(results), labelled, margin_pp)
+    except ValueError as error:
+        raise UserError(f"{results}: {error}", "give the results of a run on this corpus, or leave it out") from None
 
 
 def _form(facts: Inspection) -> Iterator[str]:
@@ -114,6 +168,8 @@ def _lines(facts: Inspection) -> Iterator[str]:
         )
     if not facts.defects:
         yield f"{'defects':<12}none"
+    for plan in facts.plans:
+        yield f"{'plan':<12}{plan}"
     if other := facts.against:
         known = (
             f"{other.known_mentions / facts.entities * 100:.0f} % of the entities" if facts.entities else "no entities"

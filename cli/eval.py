@@ -63,8 +63,7 @@ def evaluate(
     console = options.out_console()
     console.print(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences\n", markup=False)
     console.print(table)
-    console.print(
-        f"\nF1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f}), "
-        f"{record.seconds:.1f} s",
-        markup=False,
-    )
+    f1 = "F1 unknown: the corpus has no gold entity"
+    if interval:
+        f1 = f"F1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f})"
+    console.print(f"\n{f1}, {record.seconds:.1f} s", markup=False)

@@ -3,6 +3,7 @@
 from .corpora import Corpus, CorpusSource, Sentence, read_corpus
 from .differences import Difference, Differences, differences
 from .intervals import F1Change, Interval, f1_change, f1_interval
+from .planning import Plan, plan_from_corpus, plan_from_pair, plans_from_results
 
 __all__ = [
     "Corpus",
@@ -11,9 +12,13 @@ __all__ = [
     "Differences",
     "F1Change",
     "Interval",
+    "Plan",
     "Sentence",
     "differences",
     "f1_change",
     "f1_interval",
+    "plan_from_corpus",
+    "plan_from_pair",
+    "plans_from_results",
     "read_corpus",
 ]

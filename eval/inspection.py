@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.records import Record
 from .corpora import Corpus, Sentence, counts
+from .planning import Plan
 
 
 class Spread(Record, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class Inspection(Record, frozen=True, kw_only=True):
     """What is in a corpus.
 
     `duplicates` counts sentences whose text occurred before, `contradictions` those of them with other gold than then.
-    `length_words` is None unless the corpus came split into words.
+    `length_words` is None unless the corpus came split into words. `plans` say how many sentences a gate needs.
     """
 
     corpus: str
@@ -76,6 +77,7 @@ class Inspection(Record, frozen=True, kw_only=True):
     contradictions: int
     defects: tuple[DefectFacts, ...]
     against: Overlap | None = None
+    plans: tuple[Plan, ...] = ()
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

@@ -166,10 +166,11 @@ def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
     if row.failed:
         yield Miss(reason=f"failed ({row.failed})")
         return
-    if policy.f1_max_drop_pp is not None and any(r.f1 for r in rows) and not row.baseline:
+    scored = any(r.f1 for r in rows) or not any(r.parity for r in rows)
+    if policy.f1_max_drop_pp is not None and scored and not row.baseline:
         yield from _drop(row, policy.f1_max_drop_pp)
     for key, value in policy.limits.items():
-        if not (key == "f1_min" and not any(r.f1 for r in rows)):
+        if key != "f1_min" or scored:
             yield from _beyond(row, LIMITS[key], value)
     if _scores(row, policy.objective) is None:
         missing = [METRICS[name].title for name in policy.objective if not row.processes(name)]
@@ -177,6 +178,9 @@ def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
 
 
 def _drop(row: Row, allowed: float) -> Iterator[Miss]:
+    if row.f1 is None:
+        yield Miss(reason="F1 cannot be judged: the corpus has no gold entity")
+        return
     if row.change is None:
         yield Miss(reason="F1 has no baseline to be compared with")
         return

@@ -11,7 +11,7 @@ from ..core.verdicts import Comparison, MetricVerdict, Side, surely_no_worse
 from ..eval import f1_interval
 from .comparison import measured_row
 from .policy import GATED, LIMITS, Limit, Policy, show
-from .verdicts import change_of, margin_of
+from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of
 
 EXIT_CODES: dict[Outcome, int] = {
     "pass": EXIT_PASS,
@@ -96,6 +96,8 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
     if verdict.verdict == "not comparable":
         outcome: Outcome = "inconclusive" if required else "not judged"
         return Check(variant=variant, name=name, outcome=outcome, message=f"not comparable: {verdict.reason}")
+    if verdict.reason == NOTHING_TO_JUDGE:
+        return Check(variant=variant, name=name, outcome="failed", message=NOTHING_TO_JUDGE)
     outcome = settle([verdict])
     words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
     known = change_of(verdict) if verdict.change else "not known"
@@ -114,6 +116,8 @@ def _limit(side: Side, limit: Limit, value: float) -> Check:
     low = high = middle = None
     if metric is F1 and side.evaluation:
         interval = f1_interval(side.evaluation, seed=1)
+        if interval is None:
+            return Check(variant=side.variant, name=limit.key, outcome="failed", message=NOTHING_TO_JUDGE)
         middle, low, high = interval.value, interval.low, interval.high
     elif metric is not F1:
         row = measured_row(side.variant, side.measurements, side.workload.lengths if side.workload else ())

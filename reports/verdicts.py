@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from ..core.machine import FINGERPRINT
 from ..core.metrics import F1, METRICS, Kind, Metric
 from ..core.paired import LOOKS, Change, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
 from ..core.records import Record
 from ..core.statistics import DRIFT
-from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge
-from ..eval import f1_change
+from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge, surely_no_worse
+from ..eval import f1_change, plan_from_pair
+
+NOTHING_TO_JUDGE = "nothing to judge: the corpus has no gold entity"
 
 # Gold entities of a type below which its F1 is not judged by itself.
 LEAST_SUPPORT = 50
@@ -126,9 +130,11 @@ def _f1(baseline: Side, candidate: Side, margin: float, level: float, seed: int)
     if one is None or two is None:
         which = [side.label for side in (baseline, candidate) if side.evaluation is None]
         return _missing("f1", margin, f"no score of {' and '.join(which)}")
-    points = f1_change(one, two, seed=seed, level=level).points
+    if (found := f1_change(one, two, seed=seed, level=level)) is None:
+        return _missing("f1", margin, NOTHING_TO_JUDGE)
+    points = found.points
     change = Change(value=points.value, low=points.low, high=points.high, level=level, n=len(one.sentences))
-    return MetricVerdict(
+    verdict = MetricVerdict(
         metric="f1",
         baseline=one.strict.f1,
         candidate=two.strict.f1,
@@ -136,6 +142,9 @@ def _f1(baseline: Side, candidate: Side, margin: float, level: float, seed: int)
         margin=margin,
         verdict=judge(change, margin, F1),
     )
+    if verdict.verdict != "inconclusive" or surely_no_worse(verdict, F1):
+        return verdict
+    return msgspec.structs.replace(verdict, reason=str(plan_from_pair(one, two, margin, level=level)))
 
 
 def _by_type(baseline: Side, candidate: Side, margin: float, seed: int) -> Iterator[MetricVerdict]:
@@ -147,7 +156,9 @@ def _by_type(baseline: Side, candidate: Side, margin: float, seed: int) -> Itera
         return
     level = shared_level(len(kinds))
     for kind in kinds:
-        points = f1_change(one, two, seed=seed, level=level, kind=kind).points
+        found = f1_change(one, two, seed=seed, level=level, kind=kind)
+        assert found is not None  # a type with support has gold entities
+        points = found.points
         change = Change(value=points.value, low=points.low, high=points.high, level=level, n=len(one.sentences))
         yield MetricVerdict(
             metric=f"f1 {kind}",
@@ -159,10 +170,12 @@ def _by_type(baseline: Side, candidate: Side, margin: float, seed: int) -> Itera
         )
 
 
-def _sentences(baseline: Side, candidate: Side) -> SentenceCounts:
+def _sentences(baseline: Side, candidate: Side) -> SentenceCounts | None:
     assert baseline.evaluation is not None
     assert candidate.evaluation is not None
     change = f1_change(baseline.evaluation, candidate.evaluation, seed=1)
+    if change is None:
+        return None
     return SentenceCounts(gained=change.gained, lost=change.lost, p=mcnemar(change.gained, change.lost))
 
 

@@ -116,3 +116,22 @@ def test_ten_types_go_through_a_run_to_its_report(slimner: Slimner, tmp_path: Pa
     assert "27 entities in 12 sentences of cluener.json, name=PER, without game" in report
     by_type = next(line for line in report.splitlines() if "strict F1" in line and "default F1" in line)
     assert [cell.strip() for cell in by_type.strip("|").split("|")][5:] == sorted(kinds)
+
+
+def test_a_corpus_says_how_many_sentences_a_margin_needs(slimner: Slimner, tmp_path: Path) -> None:
+    (tmp_path / "cluener.json").write_text(CLUENER, encoding="utf-8")
+    done = slimner("corpus", "cluener.json", "--plan", "f1_max_drop=1pp")
+    assert done.returncode == 0, done.stderr
+    assert "plan        at 1 pp 80 % power needs" in done.stdout
+    assert "assumed: of 100 entities 1 is found by the baseline only" in done.stdout
+    plans = [
+        msgspec.json.decode(
+            slimner("corpus", "cluener.json", "--plan", f"f1_max_drop={margin}", "--json").stdout, type=Inspection
+        ).plans[0]
+        for margin in ("2pp", "1pp")
+    ]
+    assert [plan.margin_pp for plan in plans] == [2, 1]
+    assert plans[0].sentences[0] < plans[1].sentences[0] < plans[1].sentences[1]  # type: ignore[operator]
+    for wrong in ("pss_max=1MB", "f1_max_drop=1", "f1_max_drop=0pp", "f1_max_drop"):
+        assert slimner("corpus", "cluener.json", "--plan", wrong).returncode == 2
+    assert slimner("corpus", "cluener.json", "--plan-from", "results.json").returncode == 2

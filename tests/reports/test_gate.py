@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slimner.core.gate_records import Check, GateRecord, Outcome
 from slimner.core.metrics import METRICS
-from slimner.core.records import Failure, Results
+from slimner.core.records import EvaluationRecord, Failure, Results
 from slimner.core.verdicts import sides
 from slimner.reports import Policy, Question, compare_sides
 from slimner.reports.calibration import calibrate, outcomes, resample
@@ -43,6 +43,38 @@ def test_results_like_the_baseline_pass_what_is_sure_and_leave_noisy_timings_ope
 
 def test_recorded_timings_that_are_much_worse_fail_a_gate() -> None:
     assert found(make({"fp32": (380, 100, 24.0)}), Policy())["p50"] == "regression"
+
+
+def scored(results: Results, sentences: int | None = None, *, gold: bool = True, artifact: str = "another") -> Results:
+    """The same scores by another artifact, of the first sentences, or without any gold entity."""
+
+    def cut(record: EvaluationRecord) -> EvaluationRecord:
+        kept = record.sentences[:sentences]
+        if not gold:
+            kept = tuple(tuple(msgspec.structs.replace(c, gold=0, right=0) for c in sentence) for sentence in kept)
+        return msgspec.structs.replace(record, artifact=artifact, sentences=kept, predictions=((),) * len(kept))
+
+    return msgspec.structs.replace(results, evaluations=tuple(map(cut, results.evaluations)))
+
+
+def test_few_sentences_are_no_pass_and_the_message_says_how_many_would_do() -> None:
+    checks_by_name = {c.name: c for c in judged(scored(BASE, 100), Policy(), scored(BASE, 100, artifact="base"))}
+    assert checks_by_name["f1"].outcome == "inconclusive"
+    assert "at 0.5 pp 80 % power needs 750 sentences with 750 entities" in checks_by_name["f1"].message
+    assert found(scored(BASE), Policy())["f1"] == "pass"
+
+
+def test_the_very_same_artifact_has_no_change_however_few_the_sentences() -> None:
+    few = scored(BASE, 5)
+    assert {c.name: c.outcome for c in judged(few, Policy(), few)}["f1"] == "pass"
+
+
+def test_without_a_gold_entity_there_is_nothing_to_judge_and_the_gate_fails() -> None:
+    empty = scored(BASE, gold=False)
+    for policy in (Policy(), Policy(limits={"f1_min": 0.5})):
+        outcomes_by_check = judged(empty, policy, empty)
+        assert outcome_of(outcomes_by_check) == "failed"
+        assert "no gold entity" in next(c.message for c in outcomes_by_check if c.outcome == "failed")
 
 
 def test_a_gate_judges_the_metrics_whose_margins_the_policy_names() -> None:

@@ -150,7 +150,7 @@ def test_a_loss_of_f1_is_judged_against_the_margin_overall_and_by_type() -> None
     comparison = compare_sides(side(before), side(after), Question(margins=MARGINS))
     assert comparison.of("f1").verdict == "worse"
     assert comparison.sentences is not None
-    assert (comparison.sentences.gained, comparison.sentences.lost) == (0, 40)
+    assert (comparison.sentences.gained, comparison.sentences.lost) == (0, 160)
     assert comparison.sentences.p < 1e-9
     assert change_of(comparison.of("f1")).startswith("-10.00 pp (")
 
@@ -158,7 +158,10 @@ def test_a_loss_of_f1_is_judged_against_the_margin_overall_and_by_type() -> None
 def test_types_without_support_are_not_judged() -> None:
     record = evaluation("fp32", 380)
     score = msgspec.structs.replace(record.strict, support=10)
-    rare = msgspec.structs.replace(record, strict_by_type={"PER": record.strict, "ORG": record.strict, "RARE": score})
+    both = tuple((*sentence, msgspec.structs.replace(sentence[0], type="ORG")) for sentence in record.sentences)
+    rare = msgspec.structs.replace(
+        record, sentences=both, strict_by_type={"PER": record.strict, "ORG": record.strict, "RARE": score}
+    )
     one = msgspec.structs.replace(side(make({"fp32": (380, 100, 8)})), evaluation=rare)
     comparison = compare_sides(one, one, Question(margins=MARGINS))
     assert [found.metric for found in comparison.types] == ["f1 PER", "f1 ORG"]
