@@ -14,7 +14,7 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests", "package"]
 nox.options.reuse_existing_virtualenvs = True
 
-FOLDERS = ("bench", "cli", "core", "eval", "reports", "serve", "variants", "zoo")
+FOLDERS = ("bench", "cli", "core", "eval", "jobs", "reports", "serve", "variants", "zoo")
 ROOT = Path(__file__).parent
 BROWSER = (
     "axe-playwright-python>=0.1.4",
@@ -69,8 +69,11 @@ def types(session: nox.Session) -> None:
         link = typing / folder
         if not link.is_symlink():
             link.symlink_to(ROOT / folder)
+    front = typing / "__init__.py"
+    if not front.is_symlink():
+        front.symlink_to(ROOT / "api" / "__init__.py")
     session.run("mypy", "-p", "slimner", env={"MYPYPATH": str(ROOT / ".typing")})
-    session.run("pyright", *FOLDERS)
+    session.run("pyright", "api", *FOLDERS)
 
 
 def _study(session: nox.Session, name: str, *arguments: str) -> None:

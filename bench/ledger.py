@@ -11,7 +11,7 @@ from ..core import child
 from ..core.errors import ChildError, SlimnerError
 from ..core.ledger_records import ImportLedger, Minimum, ServerPoint, Trial
 from ..core.machine import thread_environment
-from ..core.records import MeasurementRecord, Record, Settings
+from ..core.records import MeasurementRecord, Measuring, Record
 from .dependencies import import_ledger
 from .limits import Limit, forget_files, minimum
 from .load import Load, answer_in_child, expected_answers, run_closed
@@ -44,12 +44,12 @@ class Answered(Record, frozen=True, kw_only=True):
     files: list[str]
 
 
-def stages(artifact: Path, workload: str, settings: Settings) -> MeasurementRecord:
+def stages(artifact: Path, workload: str, settings: Measuring) -> MeasurementRecord:
     """One process read from outside at its end: its stages and what they leave unexplained."""
     return measure(Step(artifact=artifact, repetition=0), workload, settings, sampled=False)
 
 
-def dependencies(artifact: Path, texts: Path, settings: Settings, on_progress: Progress) -> ImportLedger:
+def dependencies(artifact: Path, texts: Path, settings: Measuring, on_progress: Progress) -> ImportLedger:
     """What the imports of a program that answers texts with the artifact cost."""
     command = [sys.executable, "-P", "-c", PROGRAM, str(artifact), str(texts)]
     return import_ledger(
@@ -61,7 +61,7 @@ def dependencies(artifact: Path, texts: Path, settings: Settings, on_progress: P
 
 
 def server_points(
-    artifact: Path, workload: str, settings: Settings, *, most_workers: int, seconds: float, on_progress: Progress
+    artifact: Path, workload: str, settings: Measuring, *, most_workers: int, seconds: float, on_progress: Progress
 ) -> Iterator[ServerPoint]:
     """Our server with 1..N workers, with preload and without, before and after five clients have asked.
 
@@ -103,29 +103,28 @@ def server_points(
 
 
 def artifact_minimum(
-    artifact: Path, workload: str, settings: Settings, *, measured: MeasurementRecord, on_trial: Callable[[Trial], None]
+    artifact: Path,
+    workload: str,
+    settings: Measuring,
+    *,
+    measured: MeasurementRecord,
+    on_trial: Callable[[Trial], None],
 ) -> Minimum:
     """The least memory in which a process opens the artifact and answers the whole workload as without a limit.
 
     It must not take more than three times as long, either: a program that keeps reading its own files again does not
     run. Files are dropped from the page cache first, so that they are charged to it.
     """
-    arguments = {"directory": str(artifact), "workload": workload}
-    job = "slimner.bench.ledger:answer_and_tell_files"
+    answering = child.call(answer_and_tell_files, artifact, workload)
     environment = thread_environment(settings.threads)
-    free = child.run(job, arguments, Answered, timeout_s=settings.timeout_s, environment=environment)
+    free = answering.run(timeout_s=settings.timeout_s, environment=environment)
     files = [Path(name) for name in free.files]
 
     def attempt(limit: Limit) -> str:
         forget_files(files)
         try:
-            answered = child.run(
-                job,
-                arguments,
-                Answered,
-                timeout_s=SLOWER * free.seconds + GRACE_S,
-                environment=environment,
-                prefix=limit.prefix,
+            answered = answering.run(
+                timeout_s=SLOWER * free.seconds + GRACE_S, environment=environment, prefix=limit.prefix
             )
         except SlimnerError as error:
             return error.message
@@ -137,7 +136,7 @@ def artifact_minimum(
 def server_minimum(
     artifact: Path,
     workload: str,
-    settings: Settings,
+    settings: Measuring,
     *,
     workers: int,
     point: ServerPoint,
@@ -186,7 +185,7 @@ def mapped_files(process: int | str = "self") -> list[Path]:
     return [Path(name) for name in names]
 
 
-def answer_and_tell_files(directory: str, workload: str) -> Answered:
+def answer_and_tell_files(directory: Path, workload: str) -> Answered:
     """The child's job under a limit: open, answer every text, and tell which files are mapped."""
     begun = time.perf_counter()
     answers = answer_in_child(directory, workload)

@@ -73,37 +73,30 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_closed(load: Load, *, clients: int, seconds: float) -> LoadRecord:
     """One closed loop."""
-    return _run(load, {"clients": clients, "seconds": seconds})
+    return _run(child.call(load_in_child, load, seconds, clients=clients), load, seconds)
 
 
 def run_open(load: Load, *, rate: float, seconds: float, poisson: bool = True) -> LoadRecord:
     """One open loop."""
-    return _run(load, {"rate": rate, "seconds": seconds, "poisson": poisson})
+    return _run(child.call(load_in_child, load, seconds, rate=rate, poisson=poisson), load, seconds)
 
 
-def _run(load: Load, shape: dict[str, Any]) -> LoadRecord:
+def _run(loop: child.Call[LoadRecord], load: Load, seconds: float) -> LoadRecord:
     environment = {} if load.remote else thread_environment(1)
-    record = child.run(
-        "slimner.bench.load:load_in_child",
-        {"load": msgspec.to_builtins(load), **shape},
-        LoadRecord,
-        timeout_s=load.timeout_s + shape["seconds"],
-        environment=environment,
-    )
+    record = loop.run(timeout_s=load.timeout_s + seconds, environment=environment)
     if load.remote and (processes := listeners(load.target)):
         record = msgspec.structs.replace(record, server=memory(processes))
     return record
 
 
 def load_in_child(
-    load: dict[str, Any],
+    plan: Load,
     seconds: float,
     clients: int | None = None,
     rate: float | None = None,
     poisson: bool = True,
 ) -> LoadRecord:
     """The child's job: one loop."""
-    plan = msgspec.convert(load, Load)
     texts = read_workload(plan.workload).texts
     order = list(range(len(texts)))
     random.Random(plan.seed).shuffle(order)
@@ -187,21 +180,15 @@ def _target(plan: Load, texts: Sequence[str]) -> Target:
 
 def expected_answers(artifact: Path, workload: str, *, timeout_s: float) -> tuple[Any, ...]:
     """What the offline predictor answers to each text of the workload: (start, end, type) of its entities."""
-    answers = child.run(
-        "slimner.bench.load:answer_in_child",
-        {"directory": str(artifact), "workload": workload},
-        list[list[tuple[int, int, str]]],
-        timeout_s=timeout_s,
-        environment=thread_environment(1),
-    )
-    return tuple(answers)
+    answering = child.call(answer_in_child, artifact, workload)
+    return tuple(answering.run(timeout_s=timeout_s, environment=thread_environment(1)))
 
 
-def answer_in_child(directory: str, workload: str) -> list[list[tuple[int, int, str]]]:
+def answer_in_child(directory: Path, workload: str) -> list[list[tuple[int, int, str]]]:
     """The child's job: the offline predictor's answers, one text at a time."""
     from ..variants import open_predictor
 
-    predict = open_predictor(Path(directory))
+    predict = open_predictor(directory)
     return [[(e.start, e.end, e.type) for e in predict(text)] for text in read_workload(workload).texts]
 
 

@@ -1,4 +1,4 @@
-"""Paired measuring: two artifacts in turn, each in fresh processes, until the question is settled or the budget spent.
+"""Paired measuring: two artifacts in turn, each in fresh processes, for as long as somebody asks for another pair.
 
 A pair is two processes that are alive together and answer the same texts in short turns, A B B A, so that both see the
 machine in the same moment. Which of them begins is a coin of the recorded seed for every other pair, and the other one
@@ -13,7 +13,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,9 +23,9 @@ from ..core.errors import ChildError
 from ..core.journal import Journal
 from ..core.machine import thread_environment
 from ..core.paired import LOOKS
-from ..core.records import MeasurementRecord, Record, Settings
-from .process import turn_size
-from .session import CONCURRENT_S, JOB, Step, arguments_of
+from ..core.records import MeasurementRecord, Measuring, Record
+from .process import measure_in_child, turn_size
+from .session import CONCURRENT_S
 
 # Pairs that may be measured again because something else disturbed a whole process, beyond one in three of those asked
 # for.
@@ -47,92 +47,94 @@ class Pair(Record, frozen=True, kw_only=True):
         return 2 * sum(bool(one.taints or two.taints) for one, two in turns) > len(turns)
 
 
-class PairedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The pairs that count, after how many of them they were judged, how many were thrown away, and why it ended."""
+class Tally:
+    """The pairs measured so far: which of them count, when to judge them, and why there are no more.
 
-    pairs: tuple[Pair, ...]
-    looks: tuple[int, ...]
-    rejected: int
-    ended: str
+    A comparison is judged at each of `looks` (numbers of pairs); the last look is taken when the budget of `budget_s`
+    seconds, counted from here, leaves no room for another pair.
+    """
+
+    def __init__(self, looks: Sequence[int] = LOOKS, budget_s: float = math.inf) -> None:
+        self.looks = tuple(looks)
+        self.budget_s = budget_s
+        self.pairs: list[Pair] = []
+        self.rejected: list[Pair] = []
+        self.looked: list[int] = []
+        self.ended = ""
+        self._begun = time.monotonic()
+
+    @property
+    def most(self) -> int:
+        """The number of pairs after which nothing more is looked at."""
+        return self.looks[-1]
 
     @property
     def baseline(self) -> tuple[MeasurementRecord, ...]:
-        """The baseline's processes, in the order of the pairs."""
+        """The baseline's processes, in the order of the pairs that count."""
         return tuple(pair.baseline for pair in self.pairs)
 
     @property
     def candidate(self) -> tuple[MeasurementRecord, ...]:
-        """The candidate's processes, in the order of the pairs."""
+        """The candidate's processes, in the order of the pairs that count."""
         return tuple(pair.candidate for pair in self.pairs)
 
+    def take(self, pair: Pair) -> bool:
+        """Count a pair, or set it aside if it was disturbed; True if the pairs are to be judged now.
 
-def order(seed: int, pairs: int) -> list[bool]:
-    """Whether the baseline goes first, for each of so many pairs: true false or false true in blocks of two."""
+        `ended` says why, when this was the last one.
+        """
+        (self.rejected if pair.disturbed else self.pairs).append(pair)
+        spent = time.monotonic() - self._begun
+        measured = len(self.pairs) + len(self.rejected)
+        if len(self.pairs) == self.most:
+            self.ended = f"{self.most} pairs, the most that are looked at"
+        elif len(self.rejected) > MOST_REJECTED + self.most // 3:
+            self.ended = f"{len(self.rejected)} pairs were disturbed by something else on the machine"
+        elif self.budget_s - spent < spent / measured:
+            self.ended = f"the budget of {self.budget_s:g} s is spent"
+        look = (
+            bool(self.pairs)
+            and self.looked[-1:] != [len(self.pairs)]
+            and (bool(self.ended) or len(self.pairs) in self.looks)
+        )
+        if look:
+            self.looked.append(len(self.pairs))
+        return look
+
+
+def order(seed: int) -> Iterator[bool]:
+    """Whether the baseline goes first, pair by pair: true false or false true in blocks of two."""
     draw = random.Random(seed)
-    found: list[bool] = []
-    while len(found) < pairs:
+    while True:
         first = draw.random() < 0.5
-        found += [first, not first]
-    return found[:pairs]
+        yield first
+        yield not first
 
 
 def measure_pairs(
     baseline: Path,
     candidate: Path,
     workload: str,
-    settings: Settings,
+    settings: Measuring,
     *,
-    settled: Callable[[Sequence[Pair]], bool],
-    budget_s: float,
-    looks: Sequence[int] = LOOKS,
     concurrent: bool = False,
     journal: Journal | None = None,
-    on_pair: Callable[[Pair, int], None] = lambda pair, rejected: None,
-) -> PairedRun:
-    """Measure pairs until `settled` says so at one of the `looks`, the last look, or the budget in seconds.
+) -> Iterator[Pair]:
+    """Pairs of fresh processes, one after the other, for as long as they are asked for.
 
-    A pair that something else disturbed is measured again, never used. The last look is taken when the budget ends,
-    too. ChildError as soon as a process fails.
+    With a journal, those that an interrupted measurement has kept come first. ChildError as soon as a process fails.
     """
-    most = looks[-1]
-    allowed = MOST_REJECTED + most // 3
-    coins = order(settings.seed, most + allowed)
-    pairs: list[Pair] = []
-    looked: list[int] = []
-    rejected, begun, spent = 0, time.monotonic(), 0.0
-
-    def run(ended: str) -> PairedRun:
-        if pairs and (not looked or looked[-1] != len(pairs)):
-            looked.append(len(pairs))
-        return PairedRun(pairs=tuple(pairs), looks=tuple(looked), rejected=rejected, ended=ended)
-
-    while len(pairs) < most:
-        number = len(pairs) + rejected + 1
+    for number, first in enumerate(order(settings.seed), 1):
         pair = journal.get(f"pair {number}", Pair) if journal else None
         if pair is None:
-            left = budget_s - (time.monotonic() - begun)
-            if left < spent / max(1, number - 1):
-                return run(f"the budget of {budget_s:g} s is spent")
-            pair = _measure(baseline, candidate, workload, settings, number, coins[number - 1], concurrent)
+            pair = _measure(baseline, candidate, workload, settings, number, first, concurrent)
             if journal:
                 journal.put(f"pair {number}", pair)
-            spent = time.monotonic() - begun
-        if pair.disturbed:
-            rejected += 1
-        else:
-            pairs.append(pair)
-        on_pair(pair, rejected)
-        if rejected > allowed:
-            return run(f"{rejected} pairs were disturbed by something else on the machine")
-        if not pair.disturbed and len(pairs) in looks:
-            looked.append(len(pairs))
-            if settled(pairs):
-                return run("settled")
-    return run(f"{most} pairs, the most that are looked at")
+        yield pair
 
 
 def _measure(
-    baseline: Path, candidate: Path, workload: str, settings: Settings, number: int, first: bool, concurrent: bool
+    baseline: Path, candidate: Path, workload: str, settings: Measuring, number: int, first: bool, concurrent: bool
 ) -> Pair:
     """Two fresh processes, started one after the other, that answer the same texts in turns: A B B A A B B A ..."""
     sides = (True, False) if first else (False, True)  # whether it is the baseline
@@ -140,7 +142,8 @@ def _measure(
         runners = {
             is_baseline: stack.enter_context(
                 _runner(
-                    Step(artifact=baseline if is_baseline else candidate, repetition=number),
+                    baseline if is_baseline else candidate,
+                    number,
                     workload,
                     settings,
                     Path(directory) / ("baseline" if is_baseline else "candidate"),
@@ -160,7 +163,7 @@ def _measure(
 class Runner:
     """One process of a pair, as its parent sees it."""
 
-    def __init__(self, process: child.Child, go: int, done: int, timeout_s: float) -> None:
+    def __init__(self, process: child.Child[MeasurementRecord], go: int, done: int, timeout_s: float) -> None:
         self.process = process
         self.go, self.done, self.timeout_s = go, done, timeout_s
         self._hear()
@@ -173,28 +176,34 @@ class Runner:
     def result(self) -> MeasurementRecord:
         """Let it finish; ChildError if it failed."""
         os.write(self.go, b".")
-        return self.process.result(MeasurementRecord, self.timeout_s)
+        return self.process.result(self.timeout_s)
 
     def _hear(self) -> None:
         if not child.readable_or_ended(self.done, self.process.process, self.timeout_s) or not os.read(self.done, 1):
-            self.process.result(MeasurementRecord, 0)  # says why it ended, or that it still runs
+            self.process.result(0)  # says why it ended, or that it still runs
             raise ChildError("it ended before its turns were over", "no-record")
 
 
 @contextlib.contextmanager
-def _runner(step: Step, workload: str, settings: Settings, fifo: Path, concurrent: bool) -> Iterator[Runner]:
+def _runner(
+    artifact: Path, number: int, workload: str, settings: Measuring, fifo: Path, concurrent: bool
+) -> Iterator[Runner]:
     """A started process that has opened its artifact and is warm; ended when the block is left."""
     go, done = (fifo.with_suffix(f".{name}") for name in ("go", "done"))
     os.mkfifo(go)
     os.mkfifo(done)
-    arguments = {
-        **arguments_of(step, workload, settings),
-        "turns": (str(go), str(done)),
-        "concurrent_s": CONCURRENT_S if concurrent else 0.0,
-    }
+    measuring = child.call(
+        measure_in_child,
+        artifact,
+        number,
+        workload,
+        settings,
+        turns=(go, done),
+        concurrent_s=CONCURRENT_S if concurrent else 0.0,
+    )
     handles = os.open(go, os.O_RDWR), os.open(done, os.O_RDWR | os.O_NONBLOCK)  # both ends: no opening waits
     try:
-        with child.started(JOB, arguments, thread_environment(settings.threads)) as process:
+        with measuring.started(thread_environment(settings.threads)) as process:
             yield Runner(process, *handles, settings.timeout_s)
     finally:
         for handle in handles:

@@ -15,10 +15,10 @@ from typing import Any
 from ..core.child import since_exec_s
 from ..core.errors import SlimnerError
 from ..core.memory import read_stage, since_start_s
-from ..core.records import Block, Concurrent, MeasurementRecord, Stage, Threads, TimelinePoint, Warmup
+from ..core.records import Block, Concurrent, MeasurementRecord, Measuring, Stage, Threads, TimelinePoint, Warmup
 from .interference import Interference, Meter
 
-GATE_TIMEOUT_S = 10.0
+BEGIN_TIMEOUT_S = 10.0
 HOLD_TIMEOUT_S = 60.0
 
 # Warm-up: passes over the same texts go on until two in a row are not faster than the best so far by this share.
@@ -43,22 +43,20 @@ CLIENTS = 5
 
 
 def measure_in_child(
-    directory: str,
-    workload: str,
-    threads: int,
+    directory: Path,
     repetition: int,
-    samples: int,
-    warmup: int,
-    seed: int,
+    workload: str,
+    settings: Measuring,
+    *,
     concurrent_s: float = 0.0,
-    turns: tuple[str, str] | None = None,
-    gate: str | None = None,
-    hold: tuple[str, str] | None = None,
+    turns: tuple[Path, Path] | None = None,
+    begin: Path | None = None,
+    hold: tuple[Path, Path] | None = None,
 ) -> MeasurementRecord:
     """The child's job: one measured process.
 
     With `turns` (two FIFOs) it is half of a pair: it answers when it is told to on the first, says on the second that
-    it has answered, and takes no extra samples by length. With a `gate` (a FIFO) it starts when the sampler says so;
+    it has answered, and takes no extra samples by length. With a `begin` (a FIFO) it starts when the sampler says so;
     with `hold` (two FIFOs) it says on the first that it is done and waits at the second, so that its memory can be read
     from outside.
     """
@@ -72,16 +70,16 @@ def measure_in_child(
         marking_s += time.perf_counter() - begun
 
     waiting = time.perf_counter()
-    if gate is not None:
-        _wait_at(gate, GATE_TIMEOUT_S)
+    if begin is not None:
+        _wait_at(begin, BEGIN_TIMEOUT_S)
     waited_s = time.perf_counter() - waiting
     mark("interpreter")
     started = time.perf_counter()
     from ..variants import open_predictor, read_manifest  # a stage of its own: numpy, tokenizers, slimner
 
-    manifest = read_manifest(Path(directory))
+    manifest = read_manifest(directory)
     mark("predictor code")
-    predictor = open_predictor(Path(directory), threads=threads, on_stage=mark)
+    predictor = open_predictor(directory, threads=settings.threads, on_stage=mark)
     load_s = time.perf_counter() - started
 
     from ..core.machine import describe
@@ -89,7 +87,7 @@ def measure_in_child(
 
     texts = read_workload(workload).texts
     order = list(range(len(texts)))
-    random.Random(f"{seed}/{repetition}").shuffle(order)  # the same for every variant
+    random.Random(f"{settings.seed}/{repetition}").shuffle(order)  # the same for every variant
     predictor(texts[order[0]])
     cold_start_s = since_exec_s() - marking_s - waited_s
     mark("first answer")
@@ -99,8 +97,8 @@ def measure_in_child(
         predictor(texts[index])
         return (time.perf_counter() - begun) * 1000
 
-    warm = warm_up(answer, _spread_by_length(texts, warmup))
-    chosen = [order[i % len(order)] for i in range(samples)]
+    warm = warm_up(answer, _spread_by_length(texts, settings.warmup))
+    chosen = [order[i % len(order)] for i in range(settings.samples)]
     if turns is not None:
         durations, blocks = _in_turns(answer, chosen, Partner(*turns))
     else:
@@ -126,7 +124,7 @@ def measure_in_child(
         extra_texts=tuple(extra),
         extra_ms=tuple(round(d, 4) for d in extra_ms),
         threads=Threads(
-            requested=threads,
+            requested=settings.threads,
             os_threads=len(os.listdir("/proc/self/task")),
             busy_cores=round(sum(b.own_cores * b.seconds for b in blocks) / sum(b.seconds for b in blocks), 3),
         ),
@@ -180,7 +178,7 @@ def in_blocks(
 class Partner:
     """The parent of a pair, as its child sees it: who says when it is one's turn, and is told when it is over."""
 
-    def __init__(self, go: str, done: str) -> None:
+    def __init__(self, go: Path, done: Path) -> None:
         self._go = os.open(go, os.O_RDONLY | os.O_NONBLOCK)
         self._done = os.open(done, os.O_WRONLY)
 
@@ -280,14 +278,14 @@ def _concurrent(
     )
 
 
-def _say_and_wait(done: str, release: str) -> None:
+def _say_and_wait(done: Path, release: Path) -> None:
     with open(done, "wb", buffering=0) as file:
         file.write(b"done")
     _wait_at(release, HOLD_TIMEOUT_S)
 
 
-def _wait_at(gate: str, timeout_s: float) -> None:
-    handle = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+def _wait_at(begin: Path, timeout_s: float) -> None:
+    handle = os.open(begin, os.O_RDONLY | os.O_NONBLOCK)
     try:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
@@ -296,7 +294,7 @@ def _wait_at(gate: str, timeout_s: float) -> None:
         os.close(handle)
 
 
-def sample_in_child(process: int, interval_s: float, timeout_s: float, gate: str) -> tuple[TimelinePoint, ...]:
+def sample_in_child(process: int, interval_s: float, timeout_s: float, begin: Path) -> tuple[TimelinePoint, ...]:
     """The sampler's job: PSS of another process over time with memory_profiler, until that process ends."""
     from memory_profiler import memory_usage
 
@@ -312,11 +310,11 @@ def sample_in_child(process: int, interval_s: float, timeout_s: float, gate: str
         def flush(self) -> None:
             pass
 
-    def open_gate() -> None:
-        with open(gate, "wb", buffering=0) as file:
+    def open_fifo() -> None:
+        with open(begin, "wb", buffering=0) as file:
             file.write(b"go")
 
-    opener = threading.Thread(target=open_gate, daemon=True)
+    opener = threading.Thread(target=open_fifo, daemon=True)
     opener.start()
     try:
         memory_usage(process, interval=interval_s, timeout=timeout_s, stream=Sink(), backend="psutil_pss")

@@ -84,7 +84,7 @@ def _verified(directory: Path, name: str) -> Manifest:
     from ..variants import verify
 
     try:
-        return verify(directory)
+        return verify(directory).manifest
     except SlimnerError as error:
         raise pytest.UsageError(f"{OPTION} {name}: {error}") from None
     except OSError as error:

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,11 +15,10 @@ from ..core import child
 from ..core.errors import ChildError
 from ..core.machine import thread_environment
 from ..core.memory import read_stage
-from ..core.records import MeasurementRecord, Settings, Stage, TimelinePoint
+from ..core.records import MeasurementRecord, Measuring, Stage, TimelinePoint
+from .process import measure_in_child, sample_in_child
 
 SAMPLE_INTERVAL_S = 0.05
-
-JOB = "slimner.bench.process:measure_in_child"
 
 # How long several clients ask at once in each timed process.
 CONCURRENT_S = 1.0
@@ -45,65 +43,50 @@ def steps(artifacts: Sequence[Path], repetitions: int) -> Iterator[Step]:
             yield Step(artifact=artifact, repetition=repetition)
 
 
-def measure(step: Step, workload: str, settings: Settings, *, sampled: bool = True) -> MeasurementRecord:
+def measure(step: Step, workload: str, settings: Measuring, *, sampled: bool = True) -> MeasurementRecord:
     """Run one step in a fresh process; ChildError if it failed or ran out of time.
 
     Repetition 0 is read from outside: its time line, unless `sampled` is False, and its memory at the end.
     """
     if step.repetition:
         return measure_timed(step, workload, settings)
-    arguments = arguments_of(step, workload, settings)
-    environment = thread_environment(settings.threads)
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
-        gate, done, release = (os.path.join(directory, name) for name in ("gate", "done", "release"))
-        for path in (gate, done, release):
+        begin, done, release = (Path(directory) / name for name in ("begin", "done", "release"))
+        for path in (begin, done, release):
             os.mkfifo(path)
-        arguments |= {"gate": gate if sampled else None, "hold": (done, release)}
+        measuring = child.call(
+            measure_in_child,
+            step.artifact,
+            step.repetition,
+            workload,
+            settings,
+            begin=begin if sampled else None,
+            hold=(done, release),
+        )
         with contextlib.ExitStack() as stack:
-            measured = stack.enter_context(child.started(JOB, arguments, environment))
+            measured = stack.enter_context(measuring.started(thread_environment(settings.threads)))
             sampler = None
             if sampled:
-                sampling = {
-                    "process": measured.pid,
-                    "interval_s": SAMPLE_INTERVAL_S,
-                    "timeout_s": settings.timeout_s,
-                    "gate": gate,
-                }
-                sampler = stack.enter_context(child.started("slimner.bench.process:sample_in_child", sampling))
+                sampling = child.call(sample_in_child, measured.pid, SAMPLE_INTERVAL_S, settings.timeout_s, begin)
+                sampler = stack.enter_context(sampling.started())
             final = _read_at_end(measured, done, release, settings.timeout_s)
-            record = measured.result(MeasurementRecord, settings.timeout_s)
+            record = measured.result(settings.timeout_s)
             points: tuple[TimelinePoint, ...] = ()
             if sampler:
                 with contextlib.suppress(ChildError):  # not the variant's fault; a note says the time line is empty
-                    points = sampler.result(tuple[TimelinePoint, ...], 30)
+                    points = sampler.result(30)
     return msgspec.structs.replace(record, timeline=points, final=final)
 
 
-def measure_timed(step: Step, workload: str, settings: Settings) -> MeasurementRecord:
+def measure_timed(step: Step, workload: str, settings: Measuring) -> MeasurementRecord:
     """Run one step in a fresh process for its latencies; ChildError if it failed or ran out of time."""
-    return child.run(
-        JOB,
-        {**arguments_of(step, workload, settings), "concurrent_s": CONCURRENT_S},
-        MeasurementRecord,
-        timeout_s=settings.timeout_s,
-        environment=thread_environment(settings.threads),
+    measuring = child.call(
+        measure_in_child, step.artifact, step.repetition, workload, settings, concurrent_s=CONCURRENT_S
     )
+    return measuring.run(timeout_s=settings.timeout_s, environment=thread_environment(settings.threads))
 
 
-def arguments_of(step: Step, workload: str, settings: Settings) -> dict[str, Any]:
-    """What every measured process is told."""
-    return {
-        "directory": str(step.artifact),
-        "workload": workload,
-        "threads": settings.threads,
-        "repetition": step.repetition,
-        "samples": settings.samples,
-        "warmup": settings.warmup,
-        "seed": settings.seed,
-    }
-
-
-def _read_at_end(measured: child.Child, done: str, release: str, timeout_s: float) -> Stage | None:
+def _read_at_end(measured: child.Child[MeasurementRecord], done: Path, release: Path, timeout_s: float) -> Stage | None:
     """Memory of the process, read from outside when it says that it is done; None if it never does."""
     said = os.open(done, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -118,7 +101,7 @@ def _read_at_end(measured: child.Child, done: str, release: str, timeout_s: floa
         os.close(said)
 
 
-def _let_go(release: str) -> None:
+def _let_go(release: Path) -> None:
     """Write to a FIFO whose reader is about to open it; give up after two seconds, when it must have died."""
     for _ in range(200):
         try:

@@ -15,9 +15,10 @@ EMBEDDED = "news-zh"
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """Texts to answer, in the order of the file."""
+    """Texts to answer, in the order of the file; `source` is the name by which a child reads them again."""
 
     name: str
+    source: str
     sha256: str
     texts: tuple[str, ...]
 
@@ -42,4 +43,6 @@ def read_workload(name: str) -> Workload:
         raise UserError(f"{path}: {error.strerror}") from None
     if not texts:
         raise UserError(f"{path}: no texts", "a workload is a text a line")
-    return Workload(name=EMBEDDED if name == EMBEDDED else path.name, sha256=sha256_file(path), texts=texts)
+    return Workload(
+        name=EMBEDDED if name == EMBEDDED else path.name, source=name, sha256=sha256_file(path), texts=texts
+    )

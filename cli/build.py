@@ -8,10 +8,11 @@ import click
 
 from ..core.cache import cache_directory
 from ..core.errors import ArtifactError
-from ..variants import VARIANTS, LoadOptions, Manifest, resolve_checkpoint, verify
+from ..variants import VARIANTS, LoadOptions, Manifest, resolve_checkpoint
 from ..variants.building import build as build_artifact
 from ..variants.building import place
 from . import options
+from .progress import Steps
 
 
 @click.command(short_help="Build one variant of a checkpoint into a directory.")
@@ -19,11 +20,8 @@ from . import options
 @click.option("--variant", required=True, metavar="NAME", help="What to build; `slimner variants` lists them.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write; it must not exist.")
 @options.timeout
-@options.as_json
-@options.debug
-def build(
-    checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: float, as_json: bool, debug: bool
-) -> None:
+@options.output
+def build(checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: float, as_json: bool) -> None:
     """Build CHECKPOINT (a directory, a hub id, modelscope:ID, synthetic:NAME, or news-zh) as one variant.
 
     The build runs in a process of its own, is compared with the checkpoint, and appears in --out whole or not at all.
@@ -38,23 +36,23 @@ def build(
     source = resolve_checkpoint(checkpoint, load)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
-    console = options.err_console()
-    with console.status(f"building {variant} of {source.name}"):
-        path, cached = build_artifact(source, chosen, cache=cache_directory(), timeout_s=timeout)
-        place(path, out)
-    manifest = verify(out)
+    with Steps() as progress:
+        progress.phase("build", 1)
+        progress.now("build", f"{variant} of {source.name}")
+        artifact, cached = build_artifact(source, chosen, cache=cache_directory(), timeout_s=timeout)
+        place(artifact.path, out)
+        progress.done("build", variant)
+    manifest = artifact.manifest
     if as_json:
         options.print_json(manifest)
         return
     parity = manifest.parity
-    console = options.out_console()
-    console.print(
+    options.say(
         f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, "
         f"{'cached' if cached else _cost(manifest)})\n"
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
         f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's\n"
-        f"next     slimner eval {out}     slimner bench {out}",
-        markup=False,
+        f"next     slimner eval {out}     slimner bench {out}"
     )
 
 

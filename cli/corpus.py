@@ -59,8 +59,7 @@ def _margin(_context: click.Context, _parameter: click.Parameter, value: str | N
     help="Results of a run on this corpus: plan for variants that differ as those do.",
 )
 @options.seed
-@options.as_json
-@options.debug
+@options.output
 def corpus(
     corpus: CorpusSource,
     against: str | None,
@@ -69,7 +68,6 @@ def corpus(
     plan_from: Path | None,
     seed: int,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Show what is in FILE (the embedded news-zh if left out) before anyone trusts a score from it.
 

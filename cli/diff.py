@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 from rich.text import Text
 
-from ..core.errors import UserError
-from ..eval import CorpusSource, differences
+from ..core.records import Measuring
+from ..eval import CorpusSource
 from ..eval.differences import Difference, Differences
+from ..jobs import differences
 from . import options
-from .sides import evaluate, given, inputs_of, pair_settings
+from .progress import Steps
 
 
 @click.command(short_help="Every entity gained, lost, retyped or moved between two variants.")
@@ -18,52 +19,43 @@ from .sides import evaluate, given, inputs_of, pair_settings
 @options.variant
 @click.option("--most", type=click.IntRange(0), default=100, show_default=True, help="Print so many; 0 prints all.")
 @options.corpus
-@options.threads
-@options.seed
-@options.timeout
-@options.as_json
-@options.debug
+@options.running
+@options.output
 def diff(
     baseline: str,
     candidate: str,
     variant: str | None,
     most: int,
     corpus: CorpusSource,
-    threads: int,
-    seed: int,
-    timeout: float,
+    settings: Measuring,
     as_json: bool,
-    debug: bool,
 ) -> None:
-    """List every entity of --corpus that BASELINE and CANDIDATE (artifacts, or checkpoints with --variant) find
-    differently.
+    """List every entity of --corpus that BASELINE and CANDIDATE (artifacts or bundles, or checkpoints with --variant)
+    find differently.
 
     \b
     slimner diff artifact-a artifact-b --corpus test.bio
     """
-    options.require("seqeval")
-    screen = options.err_console()
-    settings = pair_settings(threads=threads, samples=100, warmup=0, seed=seed, timeout=timeout)
-    inputs = inputs_of(corpus, "news-zh", settings)
-    records = []
-    with screen.status("reading") as status:
-        for name in (baseline, candidate):
-            found = given(name, variant, timeout, status.update)
-            if found.artifact is None:
-                raise UserError(f"{name} is a results file", "give artifacts; report.md has what differs in a run")
-            status.update(f"scoring {name} on {len(inputs.corpus.sentences):,} sentences")
-            records.append(evaluate(found.artifact, inputs))
-    result = differences(records[0], records[1], inputs.corpus)
+    with Steps() as progress:
+        result = differences(
+            baseline,
+            candidate,
+            variant=variant,
+            corpus=corpus,
+            threads=settings.threads,
+            timeout_s=settings.timeout_s,
+            progress=progress,
+        )
     if as_json:
         options.print_json(result)
         return
     console = options.out_console()
-    console.print(headline(result), markup=False, soft_wrap=True)
+    options.say(headline(result))
     for difference in result.differences[: most or None]:
         console.print()
         console.print(line(difference), soft_wrap=True)
     if most and len(result.differences) > most:
-        console.print(f"\n{len(result.differences) - most:,} more; --most 0 prints all", markup=False)
+        options.say(f"\n{len(result.differences) - most:,} more; --most 0 prints all")
 
 
 def headline(result: Differences) -> str:

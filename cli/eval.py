@@ -7,49 +7,37 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..core import child
-from ..core.machine import thread_environment
-from ..core.records import EvaluationRecord
+from ..core.records import Measuring
 from ..eval import CorpusSource, f1_interval
-from ..variants import verify
+from ..jobs import evaluate as evaluate_job
+from ..jobs.inputs import artifact_in
 from . import options
+from .progress import Steps
 
 
 @click.command(name="eval", short_help="Score an artifact on a labelled corpus.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @options.corpus
-@options.threads
-@options.seed
-@options.timeout
-@options.as_json
-@options.debug
-def evaluate(
-    artifact: Path, corpus: CorpusSource, threads: int, seed: int, timeout: float, as_json: bool, debug: bool
-) -> None:
-    """Score ARTIFACT (a directory made by `slimner build`) with seqeval in a process of its own.
+@options.running
+@options.output
+def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json: bool) -> None:
+    """Score ARTIFACT (a directory made by `slimner build` or `slimner bundle`) with seqeval in a process of its own.
 
     The headline is micro F1 in strict mode with the IOB2 scheme; seqeval's default mode stands beside it.
 
     \b
     slimner eval my-artifact --corpus test.bio
     """
-    options.require("seqeval")
-    manifest = verify(artifact)
-    options.warn_of_other_instructions(manifest)
-    labelled = options.read_corpus(corpus)
-    labelled.require_types(manifest.labels.types)
-    with options.err_console().status(f"scoring {manifest.variant} on {len(labelled.sentences):,} sentences"):
-        record = child.run(
-            "slimner.eval.scoring:evaluate_in_child",
-            {"directory": str(artifact), "corpus": labelled.source, "threads": threads},
-            EvaluationRecord,
-            timeout_s=timeout,
-            environment=thread_environment(threads),
+    opened = artifact_in(artifact)
+    options.warn_of_other_instructions(opened.manifest)
+    with Steps() as progress:
+        record = evaluate_job(
+            opened, corpus=corpus, threads=settings.threads, timeout_s=settings.timeout_s, progress=progress
         )
     if as_json:
         options.print_json(record)
         return
-    interval = f1_interval(record, seed=seed)
+    interval = f1_interval(record, seed=settings.seed)
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("type")
     for heading in ("precision", "recall", "F1", "gold"):
@@ -60,10 +48,9 @@ def evaluate(
         ("all, default", record.default),
     ):
         table.add_row(name, *(f"{v * 100:.2f}" for v in (score.precision, score.recall, score.f1)), str(score.support))
-    console = options.out_console()
-    console.print(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences\n", markup=False)
-    console.print(table)
+    options.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences\n")
+    options.out_console().print(table)
     f1 = "F1 unknown: the corpus has no gold entity"
     if interval:
         f1 = f"F1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f})"
-    console.print(f"\n{f1}, {record.seconds:.1f} s", markup=False)
+    options.say(f"\n{f1}, {record.seconds:.1f} s")

@@ -8,6 +8,7 @@ import click
 
 from ..core.errors import UserError
 from ..core.store import read_results, write_json
+from ..jobs.inputs import results_in
 from ..reports.export import FORMATS, to_pytest_benchmark
 from . import options
 
@@ -29,25 +30,23 @@ from . import options
     help="File to write. [default: standard output]",
 )
 @options.debug
-def export(results: Path, format_name: str, out: Path | None, debug: bool) -> None:
+def export(results: Path, format_name: str, out: Path | None) -> None:
     """Turn RESULTS (the results.json of `slimner run`) into one benchmark a variant, with every timed sample.
 
     \b
     slimner export slimner-report/results.json --out now.json
     pytest-benchmark compare now.json
     """
-    record = read_results(results)
+    record = read_results(results_in(results))
     exported = to_pytest_benchmark(record)
     names = [benchmark["param"] for benchmark in exported["benchmarks"]]
     if not names:
         raise UserError(f"{results}: no timed samples", "read in report.md what failed, then slimner run again")
     for variant in record.settings.variants:
         if variant not in names:
-            options.err_console().print(
-                f"note: {variant} has no timed samples and is left out", style="yellow", markup=False, soft_wrap=True
-            )
+            options.remark(f"note: {variant} has no timed samples and is left out")
     if out is None:
         options.print_json(exported)
         return
     write_json(out, exported)
-    options.out_console().print(f"wrote    {out}\nnext     {format_name} compare {out}", markup=False, soft_wrap=True)
+    options.say(f"wrote    {out}\nnext     {format_name} compare {out}")

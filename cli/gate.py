@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import click
 
-from ..core.errors import EXIT_FAILED, ChildError
-from ..core.gate_records import Check, GateRecord
+from ..core.gate_records import GateRecord
+from ..core.records import Measuring
 from ..core.store import write_json, write_text
-from ..core.verdicts import Comparison
 from ..eval import CorpusSource
-from ..reports import Policy, Question, read_policy
-from ..reports.calibration import said
-from ..reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
+from ..jobs import gate as gate_job
 from ..reports.gate_output import background, check_line, github_annotations, junit, summary
-from ..variants import verify
 from . import options
-from .calibrate import stored
-from .judging import judge_sides
-from .sides import Given, given, pair_settings
+from .progress import Steps
 
 STYLES = {
     "pass": "green",
@@ -33,7 +26,7 @@ STYLES = {
 
 
 @click.command(short_help="Fail CI when a candidate is worse than its baseline, and only then.")
-@click.option("--baseline", required=True, metavar="X", help="Committed results, an artifact, or a checkpoint.")
+@click.option("--baseline", required=True, metavar="X", help="Committed results, a report, an artifact, a bundle, ...")
 @click.option("--candidate", required=True, metavar="Y", help="What may have become worse, of any of the same kinds.")
 @options.variant
 @options.policy
@@ -43,13 +36,8 @@ STYLES = {
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole record there as JSON.")
 @options.corpus
 @options.workload
-@options.threads
-@options.pair_samples
-@options.warmup
-@options.seed
-@options.timeout
-@options.as_json
-@options.debug
+@options.pairing
+@options.output
 def gate(
     baseline: str,
     candidate: str,
@@ -61,13 +49,8 @@ def gate(
     out: Path | None,
     corpus: CorpusSource,
     workload: str,
-    threads: int,
-    samples: int,
-    warmup: int,
-    seed: int,
-    timeout: float,
+    settings: Measuring,
     as_json: bool,
-    debug: bool,
 ) -> int:
     """Say whether a candidate is worse than its baseline by more than the margins, or breaks a constraint of the
     policy.
@@ -82,69 +65,26 @@ def gate(
 
     \b
     slimner gate --baseline main-artifact --candidate branch-artifact --junit gate.xml
-    slimner gate --baseline baseline.json --candidate slimner-report/results.json --policy policy.toml
+    slimner gate --baseline baseline.json --candidate slimner-report --policy policy.toml
     """
-    begun = time.monotonic()
-    policy = read_policy(policy_file) if policy_file else Policy()
-    calibration = stored()
-    judged, sources = margins(policy, calibration)
-    settings = pair_settings(threads=threads, samples=samples, warmup=warmup, seed=seed, timeout=timeout)
-    found: list[Check] = []
-    comparisons: list[Comparison] = []
-    try:
-        with options.err_console().status("reading") as status:
-            one, two = (given(name, variant, timeout, status.update) for name in (baseline, candidate))
-        comparisons = judge_sides(
-            one,
-            two,
-            Question(margins=judged, seed=seed),
+    with Steps() as progress:
+        record = gate_job(
+            baseline,
+            candidate,
+            variant=variant,
+            policy=options.policy_of(policy_file),
             corpus=corpus,
             workload=workload,
             settings=settings,
             budget_s=budget,
-            to_the_end=False,
+            progress=progress,
         )
-        found += _failures(one, two)
-    except (ChildError, OSError) as error:
-        if isinstance(error, ChildError) and error.stderr_tail:
-            options.err_console().print(error.stderr_tail, style="dim", markup=False)
-        found.append(Check(variant=variant or "", name="measurement", outcome="failed", message=str(error)))
-    for comparison in comparisons:
-        found += checks(comparison, policy)
-    outcome = outcome_of(found)
-    record = GateRecord(
-        outcome=outcome,
-        exit_code=EXIT_CODES.get(outcome, EXIT_FAILED),
-        baseline=baseline,
-        candidate=candidate,
-        policy=policy.describe(),
-        margins=sources,
-        calibration=said(calibration),
-        checks=tuple(found),
-        comparisons=tuple(comparisons),
-        seconds=round(time.monotonic() - begun, 1),
-    )
     _write(record, junit_file, out, github=github)
     if as_json:
         options.print_json(record)
     else:
         _print(record, github=github)
     return record.exit_code
-
-
-def _failures(one: Given, two: Given) -> list[Check]:
-    """What a results file lacks."""
-    if one.results and two.results:
-        return list(failures(one.recorded, two.recorded))
-    recorded = one.recorded or two.recorded
-    artifact = one.artifact or two.artifact
-    if not recorded or artifact is None:
-        return []
-    name = verify(artifact).variant
-    if name not in recorded:
-        message = f"the results have no {name}, they have {', '.join(recorded)}"
-        return [Check(variant=name, name="baseline", outcome="failed", message=message)]
-    return list(failures({name: recorded[name]}, {name: recorded[name]}))
 
 
 def _write(record: GateRecord, junit_file: Path | None, out: Path | None, *, github: bool) -> None:
@@ -161,7 +101,7 @@ def _print(record: GateRecord, *, github: bool) -> None:
     console = options.out_console()
     if github:
         for line in github_annotations(record):
-            console.print(line, markup=False, soft_wrap=True)
+            options.say(line)
     width = max((len(check_line(check)[0]) for check in record.checks), default=0)
     for check in record.checks:
         name, outcome, message = check_line(check)
@@ -171,17 +111,15 @@ def _print(record: GateRecord, *, github: bool) -> None:
     console.print()
     for comparison in record.comparisons:
         if not comparison.pairs and comparison.ended:
-            console.print(f"  pairs: none, {comparison.ended}", markup=False)
+            options.say(f"  pairs: none, {comparison.ended}")
         elif comparison.pairs:
-            console.print(
+            options.say(
                 f"  pairs: {comparison.pairs} ({comparison.ended}), {comparison.rejected_pairs} disturbed and measured "
-                f"again; {comparison.correction}",
-                markup=False,
-                soft_wrap=True,
+                f"again; {comparison.correction}"
             )
     for line in background(record):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
-    console.print(f"  time: {record.seconds:.0f} s", markup=False)
-    console.print(f"\n{record.outcome}", style=STYLES[record.outcome])
+        options.say(f"  {line}")
+    options.say(f"  time: {record.seconds:.0f} s")
+    options.say(f"\n{record.outcome}", style=STYLES[record.outcome])
     if record.outcome == "inconclusive":
-        console.print("next: raise --budget, widen the margin in the policy, or run on a quieter machine", markup=False)
+        options.say("next: raise --budget, widen the margin in the policy, or run on a quieter machine")

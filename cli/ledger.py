@@ -15,10 +15,10 @@ from ..bench.workload import read_workload
 from ..core.errors import UserError
 from ..core.ledger_records import ImportLedger, Ledger, Minimum, ServerPoint, Trial
 from ..core.machine import describe
-from ..core.records import MeasurementRecord, Note, Settings
+from ..core.records import MeasurementRecord, Measuring, Note
+from ..jobs.inputs import artifact_in, require
 from ..reports.ledger import sections
 from ..reports.notes import measurement_notes
-from ..variants import verify
 from . import options
 
 
@@ -50,13 +50,8 @@ from . import options
     "--limit", type=options.SIZE, default=None, metavar="SIZE", help="How many workers fit into this (512MB, 2GiB)?"
 )
 @options.workload
-@options.threads
-@options.samples
-@options.warmup
-@options.seed
-@options.timeout
-@options.as_json
-@options.debug
+@options.measuring
+@options.output
 def ledger(
     artifact: Path | None,
     command: str | None,
@@ -66,13 +61,8 @@ def ledger(
     minimum: bool,
     limit: int | None,
     workload: str,
-    threads: int,
-    samples: int,
-    warmup: int,
-    seed: int,
-    timeout: float,
+    settings: Measuring,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Say where the memory of ARTIFACT goes: by stage, by dependency, and whether it adds up.
 
@@ -86,22 +76,14 @@ def ledger(
     """
     if sum(given is not None for given in (artifact, command, requirements)) != 1:
         raise UserError("give one of ARTIFACT, --imports and --requirements", "slimner ledger --help shows each")
-    options.require("psutil")
+    require("psutil")
     with options.err_console().status("looking") as status:
         if artifact is None:
-            account = _of_program(command, requirements, timeout, status)
+            account = _of_program(command, requirements, settings.timeout_s, status)
         else:
-            settings = Settings(
-                variants=(verify(artifact).variant,),
-                baseline="",
-                threads=threads,
-                repetitions=0,
-                samples=samples,
-                warmup=warmup,
-                timeout_s=timeout,
-                seed=seed,
+            account = _of_artifact(
+                artifact_in(artifact).path, workload, settings, server or limit is not None, workers, minimum, status
             )
-            account = _of_artifact(artifact, workload, settings, server or limit is not None, workers, minimum, status)
     if as_json:
         options.print_json(account)
     else:
@@ -132,7 +114,7 @@ def _of_program(command: str | None, requirements: Path | None, timeout_s: float
 
 
 def _of_artifact(
-    artifact: Path, workload: str, settings: Settings, server: bool, workers: int, minimum: bool, status: Status
+    artifact: Path, workload: str, settings: Measuring, server: bool, workers: int, minimum: bool, status: Status
 ) -> Ledger:
     texts = read_workload(workload).texts
     console = options.err_console()

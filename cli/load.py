@@ -13,8 +13,8 @@ from ..bench.workload import read_workload
 from ..core.errors import EXIT_FAILED, EXIT_PASS, UserError
 from ..core.load_records import LoadRecord, LoadReport
 from ..core.machine import describe
+from ..jobs.inputs import artifact_in, require
 from ..reports.load import load_notes, sections
-from ..variants import verify
 from . import options
 
 
@@ -71,8 +71,7 @@ from . import options
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
 @options.seed
 @options.timeout
-@options.as_json
-@options.debug
+@options.output
 def load(
     target: str,
     workload: str,
@@ -88,7 +87,6 @@ def load(
     seed: int,
     timeout: float,
     as_json: bool,
-    debug: bool,
 ) -> int:
     """Load TARGET: the URL of a server, or an artifact, whose predictor is then called from a thread for each core.
 
@@ -105,22 +103,21 @@ def load(
     fields = tuple(_header(header) for header in headers)
     if "{text}" not in body:
         raise UserError(f"--body '{body}' has no {{text}}", 'write it where the text belongs, as in {"text": {text}}')
-    options.require("httptools", "psutil")
+    require("httptools", "psutil")
     read_workload(workload)
     remote = target.startswith(("http://", "https://"))
     judge = artifact
     if remote:
         check_url(target)
     else:
-        verify(Path(target))
         judge = artifact or Path(target)
     expected = None
     if judge is not None:
-        verify(judge)
+        judge = artifact_in(judge).path
         with options.err_console().status("asking the offline predictor"):
             expected = expected_answers(judge, workload, timeout_s=timeout)
     plan = Load(
-        target=target,
+        target=target if remote or artifact is not None else str(judge),
         workload=workload,
         body=body,
         headers=fields,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +12,13 @@ import click
 import msgspec
 from rich.console import Console
 
-from ..core.errors import MissingDependencyError, UserError
+from ..core.errors import UserError
 from ..core.machine import describe
-from ..core.quantities import SECONDS, SIZES, quantity
-from ..core.records import Note
-from ..eval import Corpus, CorpusSource
-from ..eval import read_corpus as eval_read_corpus
-from ..eval.corpora import EMBEDDED, FORMATS, counts, listing
+from ..core.records import Measuring, Note
+from ..core.units import SECONDS, SIZES, quantity
+from ..eval import CorpusSource
+from ..eval.corpora import EMBEDDED, FORMATS
+from ..reports import Policy, read_policy
 from ..reports.tables import Section
 from ..variants import LoadOptions, Manifest
 from ..variants.schemes import SCHEMES
@@ -56,17 +55,17 @@ workload = click.option(
     metavar="FILE",
     help="Texts to measure on, one a line, with the lengths you expect in use.",
 )
-threads = click.option(
+_threads = click.option(
     "--threads",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     help="Threads of each measured process, the same for every variant.",
 )
-seed = click.option(
+_seed = click.option(
     "--seed", type=int, default=1, show_default=True, help="Seed of resampling, of a sample and of text order."
 )
-timeout = click.option(
+_timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=7 * 24 * 3600),
     default=900.0,
@@ -81,14 +80,14 @@ repetitions = click.option(
     show_default=True,
     help="Timed processes a variant, besides the one that is sampled for memory.",
 )
-samples = click.option(
+_samples = click.option(
     "--samples",
     type=click.IntRange(1),
     default=200,
     show_default=True,
     help="Texts timed in each process; a percentile is printed when ten samples lie beyond it.",
 )
-warmup = click.option(
+_warmup = click.option(
     "--warmup",
     type=click.IntRange(0),
     default=20,
@@ -109,13 +108,6 @@ variant = click.option(
     metavar="NAME",
     help="Which variant of a results file to take, or to build of a checkpoint.",
 )
-pair_samples = click.option(
-    "--samples",
-    type=click.IntRange(67),
-    default=100,
-    show_default=True,
-    help="Texts timed in each process of a pair; 67 are the fewest for its p95.",
-)
 budget = click.option(
     "--budget",
     type=DURATION,
@@ -124,8 +116,49 @@ budget = click.option(
     metavar="TIME",
     help="Longest time for measuring pairs (90s, 5min); it ends earlier when the question is settled.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
-debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
+_debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+_pair_samples = click.option(
+    "--samples",
+    type=click.IntRange(67),
+    default=100,
+    show_default=True,
+    help="Texts timed in each process of a pair; 67 are the fewest for its p95.",
+)
+
+
+def debug(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--debug`, which `main` looks at: the command itself gets nothing."""
+    return _debug(command)
+
+
+def output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json` and `--debug`; the command gets `as_json`."""
+    return _as_json(_debug(command))
+
+
+def _measured_with(*decorators: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a measured process in one decorator; the command gets them as `settings`, a record."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def measured(*, threads: int, seed: int, timeout: float, samples: int = 0, warmup: int = 0, **rest: Any) -> Any:
+            settings = Measuring(threads=threads, samples=samples, warmup=warmup, timeout_s=timeout, seed=seed)
+            return command(settings=settings, **rest)
+
+        for option in reversed(decorators):
+            measured = option(measured)
+        return measured
+
+    return decorate
+
+
+running = _measured_with(_threads, _timeout, _seed)
+measuring = _measured_with(_threads, _samples, _warmup, _seed, _timeout)
+pairing = _measured_with(_threads, _pair_samples, _warmup, _seed, _timeout)
+
+
+seed, timeout = _seed, _timeout
 
 
 def checkpoint(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -258,21 +291,6 @@ def _renamings(names: Sequence[str]) -> dict[str, str]:
     return {old: new for old, _, new in pairs}
 
 
-def read_corpus(source: CorpusSource) -> Corpus:
-    """The corpus, with a line on standard error about what was repaired in it."""
-    corpus = eval_read_corpus(source)
-    if corpus.defects:
-        first = corpus.defects[0]
-        err_console().print(
-            f"note: {corpus.name}: repaired {listing(counts(corpus.defects))}; first in line {first.line}: "
-            f"{first.detail}; slimner corpus {source.name} tells more, --strict refuses",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
-        )
-    return corpus
-
-
 def out_console() -> Console:
     """Standard output; wide enough for a table when it is no terminal."""
     console = Console(highlight=False)
@@ -289,7 +307,22 @@ def print_json(record: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
 
 
-def print_sections(sections: Sequence[Section], notes: Sequence[Note]) -> None:
+def say(text: str, style: str = "") -> None:
+    """Print a line of plain text on standard output."""
+    out_console().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def remark(text: str) -> None:
+    """Print a line on standard error that does not belong to the answer."""
+    err_console().print(text, style="yellow" if text.startswith("note") else "", markup=False, soft_wrap=True)
+
+
+def policy_of(file: Path | None) -> Policy | None:
+    """The policy of a file, None without one."""
+    return read_policy(file) if file else None
+
+
+def print_sections(sections: Sequence[Section], notes: Sequence[Note] = ()) -> None:
     """Print tables with a blank line between them, then the notes."""
     console = out_console()
     for i, section in enumerate(sections):
@@ -304,14 +337,6 @@ def print_notes(notes: Sequence[Note]) -> None:
     """Print what a reader has to know, with what to do about it."""
     for note in notes:
         out_console().print(f"  note    {note}", markup=False, soft_wrap=True)
-
-
-def require(*modules: str) -> None:
-    """Raise MissingDependencyError if this install lacks one of the modules."""
-    if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
-        raise MissingDependencyError(
-            f"this command needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
-        )
 
 
 def warn_of_other_instructions(manifest: Manifest) -> None:

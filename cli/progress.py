@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 class Steps:
     """Named phases of a known number of steps each."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self) -> None:
+        console = self.console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("  {task.description:<9}"),
             BarColumn(bar_width=28),
@@ -38,8 +38,17 @@ class Steps:
             self._bars.update(task, now="")
         self._bars.stop()
 
+    def note(self, message: str) -> None:
+        """Print a remark above the bars."""
+        style = "yellow" if message.startswith("note") else ""
+        self.console.print(message, style=style, markup=False, soft_wrap=True)
+
     def phase(self, name: str, total: int) -> None:
-        """Announce a phase."""
+        """Announce a phase, or announce it again."""
+        if name in self._tasks:
+            self._totals[name] += total
+            self._bars.update(self._tasks[name], total=self._totals[name])
+            return
         self._totals[name], self._done[name] = total, 0
         self._tasks[name] = self._bars.add_task(name, total=total, now="")
 

@@ -89,7 +89,7 @@ class AutoOr(click.IntRange):
     envvar="SLIMNER_TOKEN_FILE",
     help="File with a token that requests have to carry (Authorization: Bearer ...); or set SLIMNER_TOKEN.",
 )
-@options.debug
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and log each step.")
 def serve(
     bundle: Path | None,
     host: str,

@@ -47,9 +47,8 @@ def _listed(name: str) -> Listed:
 
 
 @click.command(short_help="List the variants: back end, precision, needs, and whether they work here.")
-@options.as_json
-@options.debug
-def variants(as_json: bool, debug: bool) -> None:
+@options.output
+def variants(as_json: bool) -> None:
     """List every installed variant, built-in or from a plugin, without importing any back end."""
     listed = [_listed(name) for name in VARIANTS.names()]
     if as_json:

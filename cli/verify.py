@@ -10,16 +10,15 @@ from .. import zoo
 from ..core import child
 from ..core.errors import EXIT_PASS
 from ..core.machine import thread_environment
-from ..serve.bundle import judge, open_served
+from ..serve.bundle import judge, open_served, replay_in_child
 from . import options
 
 
 @click.command(short_help="Check a bundle: hashes, opening, golden predictions.")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @options.timeout
-@options.as_json
-@options.debug
-def verify(bundle: Path | None, timeout: float, as_json: bool, debug: bool) -> int:
+@options.output
+def verify(bundle: Path | None, timeout: float, as_json: bool) -> int:
     """Check the hash of every file of BUNDLE (the embedded one if left out), open it, replay its golden inputs.
 
     Ends with exit code 2 and names what is wrong if anything is.
@@ -31,21 +30,15 @@ def verify(bundle: Path | None, timeout: float, as_json: bool, debug: bool) -> i
     served = open_served(place)
     threads = served.bundle.session.threads if served.bundle else 1
     with options.err_console().status("replaying golden inputs"):
-        wrong = child.run(
-            "slimner.serve.bundle:replay_in_child",
-            {"directory": str(place)},
-            list[int],
-            timeout_s=timeout,
-            environment=thread_environment(threads),
-        )
+        replay = child.call(replay_in_child, served.model, served.golden, threads)
+        wrong = replay.run(timeout_s=timeout, environment=thread_environment(threads))
     note = judge(served, wrong)
     if as_json:
         options.print_json(served.bundle or served.manifest)
         return EXIT_PASS
     options.warn_of_other_instructions(served.manifest)
     scores = served.bundle.scores if served.bundle else None
-    console = options.out_console()
-    console.print(
+    options.say(
         f"whole    {place}: {served.manifest.name}, {served.manifest.size_bytes / 1e6:.1f} MB, every hash is right\n"
         f"golden   {note or f'{len(served.golden)} of {len(served.golden)} texts are answered as when it was made'}\n"
         + (
@@ -53,8 +46,6 @@ def verify(bundle: Path | None, timeout: float, as_json: bool, debug: bool) -> i
             f"on {scores.corpus}, {scores.instructions}"
             if scores
             else "F1       never scored; bundle the results of slimner run to carry it"
-        ),
-        markup=False,
-        soft_wrap=True,
+        )
     )
     return EXIT_PASS

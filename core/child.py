@@ -1,14 +1,17 @@
 """One job in one fresh process: a specification goes in, a record comes out.
 
-The parent writes `{"job": "module:function", "arguments": {...}}`, starts `python -m slimner.core.child`, and sleeps
-until the process ends. The child calls the function with the arguments and writes what it returns, whole or not at all.
-Whatever goes wrong becomes a ChildError that says how: raised, crashed, killed, timed-out or no-record.
+A job is a module-level function with annotated parameters and result: `child.call(function, argument, ...)` says what
+to do, `.run(timeout_s=...)` does it. The parent writes `{"job": "module:function", "arguments": {...}}`, starts
+`python -m slimner.core.child`, and sleeps until the process ends. The child converts the arguments to their annotated
+types, calls the function and writes what it returns, whole or not at all. Whatever goes wrong becomes a ChildError that
+says how: raised, crashed, killed, timed-out or no-record.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import select
 import signal
@@ -18,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
@@ -27,6 +30,7 @@ from .errors import ChildError, SlimnerError, UnknownNameError, UserError
 from .store import write_bytes
 
 T = TypeVar("T")
+P = ParamSpec("P")
 STARTED = "SLIMNER_STARTED"
 RECORD = "record.json"
 ERROR = "error.json"
@@ -49,11 +53,14 @@ class RaisedError(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-class Child:
+class Child(Generic[T]):
     """A started job; `result` waits for it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: tempfile.TemporaryDirectory[str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], directory: tempfile.TemporaryDirectory[str], kind: type[T]
+    ) -> None:
         self.process = process
+        self.kind = kind
         self._directory = directory
         self._path = Path(directory.name)
 
@@ -62,7 +69,7 @@ class Child:
         """Process id of the child."""
         return self.process.pid
 
-    def result(self, kind: type[T], timeout_s: float) -> T:
+    def result(self, timeout_s: float) -> T:
         """The record, after a blocking wait of at most `timeout_s` seconds; ChildError if there is none."""
         try:
             if not _wait(self.process, timeout_s):
@@ -73,11 +80,11 @@ class Child:
                     self._stderr(),
                     "raise --timeout if it only needs longer",
                 )
-            return self._read(kind)
+            return self._read()
         finally:
             self.close()
 
-    def _read(self, kind: type[T]) -> T:
+    def _read(self) -> T:
         code = self.process.returncode
         record, error = self._path / RECORD, self._path / ERROR
         if code < 0:
@@ -94,7 +101,7 @@ class Child:
             raise ChildError(message, "raised", self._stderr(), raised.remedy)
         if not record.exists():
             raise ChildError(f"ended with exit code {code} and wrote no record", "no-record", self._stderr())
-        return msgspec.json.decode(record.read_bytes(), type=kind)
+        return msgspec.json.decode(record.read_bytes(), type=self.kind)
 
     def kill(self) -> None:
         """End the child and everything it started."""
@@ -115,67 +122,84 @@ class Child:
         return ""
 
 
-def start(
-    job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None, prefix: Sequence[str] = ()
-) -> Child:
-    """Start `job` ("module:function") in a fresh interpreter of its own session, by way of the command `prefix`."""
-    directory = tempfile.TemporaryDirectory(prefix="slimner-")
-    path = Path(directory.name)
-    (path / "specification.json").write_bytes(msgspec.json.encode(Specification(job=job, arguments=arguments)))
-    with (path / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(
-            [
-                *prefix,
-                sys.executable,
-                "-P",
-                "-m",
-                "slimner.core.child",
-                str(path),
-            ],  # -P: nothing from the working directory
-            stdin=subprocess.DEVNULL,
-            stdout=stderr,
-            stderr=stderr,
-            env={
-                "ORT_DISABLE_TELEMETRY": "1",  # or onnxruntime tries to reach its makers
-                **os.environ,
-                **(environment or {}),
-                "SLIMNER_PARENT": str(os.getpid()),
-                STARTED: repr(time.monotonic()),
-            },
-            start_new_session=True,
-        )
-    return Child(process, directory)
+class Call(Generic[T]):
+    """A job with its arguments, to be run in a fresh interpreter; made by `call`."""
+
+    def __init__(self, job: str, arguments: dict[str, Any], kind: type[T]) -> None:
+        self.specification = Specification(job=job, arguments=arguments)
+        self.kind = kind
+
+    def run(self, *, timeout_s: float, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> T:
+        """Run the job to its end and return its record; ChildError if it failed."""
+        with self.started(environment, prefix) as child:
+            return child.result(timeout_s)
+
+    @contextlib.contextmanager
+    def started(self, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Child[T]]:
+        """The started job, by way of the command `prefix`; it is ended when the block is left, however it is left."""
+        child = self.start(environment, prefix)
+        try:
+            yield child
+        finally:
+            child.close()
+
+    def start(self, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Child[T]:
+        """Start the job in a session of its own; whoever starts it has to close it."""
+        directory = tempfile.TemporaryDirectory(prefix="slimner-")
+        path = Path(directory.name)
+        (path / "specification.json").write_bytes(msgspec.json.encode(self.specification, enc_hook=_plain))
+        # -P: nothing from the working directory
+        command = [*prefix, sys.executable, "-P", "-m", "slimner.core.child", str(path)]
+        with (path / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                env={
+                    "ORT_DISABLE_TELEMETRY": "1",  # or onnxruntime tries to reach its makers
+                    **os.environ,
+                    **(environment or {}),
+                    "SLIMNER_PARENT": str(os.getpid()),
+                    STARTED: repr(time.monotonic()),
+                },
+                start_new_session=True,
+            )
+        return Child(process, directory, self.kind)
 
 
-@contextlib.contextmanager
-def started(
-    job: str, arguments: dict[str, Any], environment: dict[str, str] | None = None, prefix: Sequence[str] = ()
-) -> Iterator[Child]:
-    """A started job that is ended when the block is left, however it is left."""
-    child = start(job, arguments, environment, prefix)
-    try:
-        yield child
-    finally:
-        child.close()
+def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+    """What a child is to do: `function` with these arguments.
+
+    The function must be importable by its module and name, and annotated with types that JSON can carry (plain data,
+    records, paths). Raises TypeError for a nested function, missing annotations or arguments that do not fit.
+    """
+    if "<" in function.__qualname__ or function.__module__ == "__main__":
+        raise TypeError(f"{function.__module__}:{function.__qualname__} cannot be imported by a child")
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    kind = get_type_hints(function).get("return")
+    if kind is None:
+        raise TypeError(f"{function.__module__}:{function.__qualname__} does not say what it returns")
+    return Call(f"{function.__module__}:{function.__qualname__}", dict(bound.arguments), kind)
+
+
+def _plain(value: Any) -> Any:
+    """Paths travel as text."""
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} cannot be handed to a child")
+
+
+def _typed(kind: type, value: Any) -> Any:
+    """The other way round, for msgspec's `dec_hook`."""
+    if issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(f"{kind.__name__} cannot be handed to a child")
 
 
 def since_exec_s() -> float:
     """Seconds since this child's parent was about to start it; finer than the kernel's clock tick of 10 ms."""
     return time.monotonic() - float(os.environ[STARTED])
-
-
-def run(
-    job: str,
-    arguments: dict[str, Any],
-    kind: type[T],
-    *,
-    timeout_s: float,
-    environment: dict[str, str] | None = None,
-    prefix: Sequence[str] = (),
-) -> T:
-    """Run one job to its end and return its record; ChildError if it failed."""
-    with started(job, arguments, environment, prefix) as child:
-        return child.result(kind, timeout_s)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
@@ -251,7 +275,12 @@ def main(path: Path) -> None:
     module, _, name = specification.job.partition(":")
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        write_bytes(path / RECORD, msgspec.json.encode(function(**specification.arguments)))
+        hints = get_type_hints(function)
+        arguments = {
+            name: msgspec.convert(value, hints[name], dec_hook=_typed) if name in hints else value
+            for name, value in specification.arguments.items()
+        }
+        write_bytes(path / RECORD, msgspec.json.encode(function(**arguments), enc_hook=_plain))
     except Exception as error:
         import traceback
 

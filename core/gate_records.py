@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .records import Machine, Note, Record, Settings, WorkloadFacts
+from .records import Machine, Measuring, Note, Record, WorkloadFacts
 from .verdicts import Comparison
 
 Outcome = Literal["pass", "regression", "inconclusive", "failed", "not judged"]
@@ -39,7 +39,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     machine: Machine
     artifact: str
     workload: WorkloadFacts
-    settings: Settings
+    settings: Measuring
     pairs: int
     rejected_pairs: int
     ratios: dict[str, tuple[float, ...]]

@@ -1,37 +1,78 @@
-"""What is compared: each metric with its unit, its direction and how one measured process gives it.
+"""The one table of metrics: everything that policies, decisions, comparisons, gates, tables and docs say of a figure.
 
-Short names are the same in policies, in tables and in records.
+A metric is added by one entry in METRICS. Its name is the same in policies, tables, JSON and docs; `aliases` are names
+that a policy may also use, and that nothing writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 from .records import MeasurementRecord
-from .statistics import clean_ms, samples_needed
+from .statistics import DRIFT, Spread, clean_ms, samples_needed, spread
+from .units import MILLISECONDS, RATES, SECONDS, SHARES, SIZES
 
 Kind = Literal["timing", "memory", "size", "f1"]
+Unit = Literal["ms", "s", "bytes", "1/s", "1/s/GiB", "pp"]
 GIB = 1 << 30
+
+# How a policy writes a limit on a figure of each unit.
+WRITTEN: Mapping[Unit, Mapping[str, float]] = {
+    "ms": MILLISECONDS,
+    "s": SECONDS,
+    "bytes": SIZES,
+    "1/s": RATES,
+    "1/s/GiB": RATES,
+    "pp": SHARES,
+}
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that a variant is judged by.
 
-    `floor` is the smallest relative margin that is ever used for it without being asked for: a smaller change is of no
-    consequence. `of` gives the figure of one timed process, None if it has none.
+    `margin` is the relative change for the worse that a gate allows on a machine that was not calibrated, and `floor`
+    the smallest margin that a calibration gives: a smaller change is of no consequence. F1 has neither, a policy gives
+    its margin in percentage points. `gated` metrics are judged by a gate unless the policy names others, `column` ones
+    stand in the table. `of` gives the figure of one timed process, None if it has none; `samples` is the least number
+    of timed texts in all processes together that the figure takes.
     """
 
     name: str
     title: str
-    unit: Literal["ms", "s", "bytes", "1/s", "1/s/GiB", "pp"]
+    unit: Unit
     kind: Kind
+    meaning: str
     higher_is_better: bool = False
+    aliases: tuple[str, ...] = ()
+    margin: float = 0.0
     floor: float = 0.0
+    gated: bool = False
+    column: bool = False
+    samples: int = 0
     of: Callable[[MeasurementRecord], float | None] | None = None
+
+    @property
+    def limit(self) -> str:
+        """The key of a policy's limit on it: `memory_max`, `qps_min`."""
+        return f"{self.name}_{self._end}"
+
+    @property
+    def limit_aliases(self) -> tuple[str, ...]:
+        """Other keys that a policy may use for the same limit."""
+        return tuple(f"{alias}_{self._end}" for alias in self.aliases)
+
+    @property
+    def _end(self) -> str:
+        return "min" if self.higher_is_better else "max"
+
+    @property
+    def objective(self) -> bool:
+        """Whether a policy may ask for the variant that is best in it."""
+        return self.kind != "f1"
 
     def values(self, measured: Iterable[MeasurementRecord]) -> list[float]:
         """One positive value a process, in order; processes without one are left out."""
@@ -46,11 +87,26 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         both = [(self.values([one]), self.values([two])) for one, two in zip(baseline, candidate, strict=True)]
         return [one[0] for one, two in both if one and two], [two[0] for one, two in both if one and two]
 
+    def spread(self, measured: Sequence[MeasurementRecord]) -> Spread | None:
+        """The figure with its interval over processes; None if it was not measured, or from too few samples."""
+        if self.samples and sum(len(record.clean) for record in measured) < self.samples:
+            return None
+        return self.spread_of(self.values(measured))
+
+    def spread_of(self, values: Sequence[float]) -> Spread | None:
+        """The same from one value a process."""
+        return spread(values, drift=DRIFT if self.kind == "timing" else 0.0) if values else None
+
 
 def latency(record: MeasurementRecord, q: float) -> float | None:
     """The q-th percentile of one process in ms; None if it has less than a third of the samples that q needs."""
     samples = clean_ms(record)
     return float(np.percentile(samples, q)) if 3 * len(samples) >= samples_needed(q) else None
+
+
+def _mean(record: MeasurementRecord) -> float | None:
+    samples = clean_ms(record)
+    return float(np.mean(samples)) if samples else None
 
 
 def _memory(record: MeasurementRecord) -> float | None:
@@ -64,39 +120,161 @@ def _per_s(record: MeasurementRecord) -> float | None:
 
 
 def _per_gib(record: MeasurementRecord) -> float | None:
-    rate, memory = _per_s(record), record.stage("steady").pss_bytes
+    rate, memory = _per_s(record), _memory(record)
     return rate / (memory / GIB) if rate and memory else None
 
 
-F1 = Metric(name="f1", title="F1", unit="pp", kind="f1", higher_is_better=True)
-SIZE = Metric(name="size", title="artifact", unit="bytes", kind="size", floor=0.01)
-
-METRICS = {
+METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        F1,
-        SIZE,
         Metric(
-            name="pss",
+            name="f1",
+            title="F1",
+            unit="pp",
+            kind="f1",
+            meaning="micro F1 over the corpus, strict (seqeval)",
+            higher_is_better=True,
+            gated=True,
+            column=True,
+        ),
+        Metric(
+            name="size",
+            title="size",
+            unit="bytes",
+            kind="size",
+            meaning="bytes of the artifact that have to be deployed",
+            aliases=("artifact",),
+            margin=0.01,
+            floor=0.01,
+            gated=True,
+            column=True,
+        ),
+        Metric(
+            name="cold_start",
+            title="cold start",
+            unit="s",
+            kind="timing",
+            meaning="from exec to the first answer, files in the page cache",
+            margin=0.15,
+            floor=0.1,
+            column=True,
+            of=lambda m: m.cold_start_s,
+        ),
+        Metric(
+            name="memory",
             title="memory",
             unit="bytes",
             kind="memory",
+            meaning="memory of one process after the workload (PSS; RSS of a process of a pair)",
+            aliases=("pss", "steady"),
+            margin=0.03,
             floor=0.02,
+            gated=True,
+            column=True,
             of=_memory,
         ),
-        Metric(name="peak", title="peak", unit="bytes", kind="memory", floor=0.02, of=lambda m: m.stages[-1].hwm_bytes),
-        Metric(name="p50", title="p50", unit="ms", kind="timing", floor=0.05, of=lambda m: latency(m, 50)),
-        Metric(name="p95", title="p95", unit="ms", kind="timing", floor=0.05, of=lambda m: latency(m, 95)),
-        Metric(name="cold_start", title="cold start", unit="s", kind="timing", floor=0.1, of=lambda m: m.cold_start_s),
-        Metric(name="qps", title="5 clients", unit="1/s", kind="timing", higher_is_better=True, floor=0.05, of=_per_s),
+        Metric(
+            name="peak",
+            title="peak",
+            unit="bytes",
+            kind="memory",
+            meaning="highest resident size of one process (VmHWM)",
+            margin=0.05,
+            floor=0.02,
+            column=True,
+            of=lambda m: m.stages[-1].hwm_bytes,
+        ),
+        Metric(
+            name="p50",
+            title="p50",
+            unit="ms",
+            kind="timing",
+            meaning="median time of a text, one at a time",
+            margin=0.05,
+            floor=0.05,
+            gated=True,
+            column=True,
+            samples=samples_needed(50),
+            of=lambda m: latency(m, 50),
+        ),
+        Metric(
+            name="p95",
+            title="p95",
+            unit="ms",
+            kind="timing",
+            meaning="time that 95 % of the texts do not exceed, one at a time",
+            margin=0.1,
+            floor=0.05,
+            gated=True,
+            column=True,
+            samples=samples_needed(95),
+            of=lambda m: latency(m, 95),
+        ),
+        Metric(
+            name="mean",
+            title="mean",
+            unit="ms",
+            kind="timing",
+            meaning="mean time of a text, one at a time",
+            margin=0.05,
+            floor=0.05,
+            of=_mean,
+        ),
+        Metric(
+            name="qps",
+            title="qps",
+            unit="1/s",
+            kind="timing",
+            meaning="answers a second to five clients of one process",
+            higher_is_better=True,
+            aliases=("concurrent",),
+            margin=0.1,
+            floor=0.05,
+            column=True,
+            of=_per_s,
+        ),
         Metric(
             name="qps_per_gib",
-            title="5 clients per GiB",
+            title="qps per GiB",
             unit="1/s/GiB",
             kind="timing",
+            meaning="qps over memory",
             higher_is_better=True,
+            margin=0.1,
             floor=0.05,
             of=_per_gib,
         ),
     )
 }
+
+F1 = METRICS["f1"]
+
+
+def metric_of(name: str) -> Metric:
+    """The metric that a verdict is about: `p95`, or `f1 PER` for one type; KeyError if there is none."""
+    return METRICS[name.partition(" ")[0]]
+
+
+def limits() -> dict[str, Metric]:
+    """Metrics by the key of a policy's limit on them."""
+    return {metric.limit: metric for metric in METRICS.values()}
+
+
+def canonical(name: str) -> str:
+    """The name of a metric, or the key of its limit, for one of its aliases; any other name as it is."""
+    for metric in METRICS.values():
+        if name in metric.aliases:
+            return metric.name
+        if name in metric.limit_aliases:
+            return metric.limit
+    return name
+
+
+def objectives() -> tuple[str, ...]:
+    """Names of the metrics that a policy may make its objective."""
+    return tuple(metric.name for metric in METRICS.values() if metric.objective)
+
+
+def gated() -> tuple[str, ...]:
+    """Names of the metrics that a gate judges unless the policy names others."""
+    return tuple(metric.name for metric in METRICS.values() if metric.gated)

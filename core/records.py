@@ -278,17 +278,22 @@ class CheckpointFacts(Record, frozen=True, kw_only=True):
     labels: tuple[str, ...]
 
 
-class Settings(Record, frozen=True, kw_only=True):
-    """What the user could have set otherwise."""
+class Measuring(Record, frozen=True, kw_only=True):
+    """How one process is measured: threads, timed texts, texts of a warm-up pass, and the seed of their order."""
+
+    threads: int = 1
+    samples: int = 200
+    warmup: int = 20
+    timeout_s: float = 900.0
+    seed: int = 1
+
+
+class RunSettings(Measuring, frozen=True, kw_only=True):
+    """What a run was asked for: which variants, against which one, and how many timed processes of each."""
 
     variants: tuple[str, ...]
     baseline: str
-    threads: int
-    repetitions: int
-    samples: int
-    warmup: int
-    timeout_s: float
-    seed: int
+    repetitions: int = 3
 
 
 class BenchReport(Record, frozen=True, kw_only=True):
@@ -296,7 +301,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
     machine: Machine
     workload: WorkloadFacts
-    settings: Settings
+    settings: Measuring
     measurements: tuple[MeasurementRecord, ...]
     notes: tuple[Note, ...]
 
@@ -328,7 +333,7 @@ class Results(Record, frozen=True, kw_only=True):
     checkpoint: CheckpointFacts
     corpus: CorpusFacts | None
     workload: WorkloadFacts
-    settings: Settings
+    settings: RunSettings
     builds: tuple[BuildRecord, ...] = ()
     evaluations: tuple[EvaluationRecord, ...] = ()
     measurements: tuple[MeasurementRecord, ...] = ()

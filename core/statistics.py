@@ -70,21 +70,6 @@ def spread(values: Sequence[float], *, drift: float = 0.0) -> Spread:
     )
 
 
-def latency_spread(records: Iterable[MeasurementRecord], q: float) -> Spread | None:
-    """The q-th percentile of latency in ms with its interval over processes, from undisturbed samples.
-
-    None when all timed processes together have too few samples for it. A process of which disturbance left less than a
-    third of what the percentile needs does not count.
-    """
-    by_process = [clean_ms(record) for record in records if record.timed]
-    if percentile([s for samples in by_process for s in samples], q) is None:
-        return None
-    by_process = [samples for samples in by_process if 3 * len(samples) >= samples_needed(q)]
-    if not by_process:
-        return None
-    return spread([float(np.percentile(samples, q)) for samples in by_process], drift=DRIFT)
-
-
 def clean_ms(record: MeasurementRecord) -> list[float]:
     """Latencies of a process in ms, without disturbed blocks if there are others."""
     return [record.samples_ms[i] for i in record.clean]

@@ -26,6 +26,7 @@ import msgspec
 from .errors import UserError
 from .records import Results
 
+RESULTS = "results.json"
 RESULTS_SCHEMA = 4
 DAMAGED = "the file is damaged or of another version of slimner"
 

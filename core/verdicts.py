@@ -12,10 +12,10 @@ from .records import (
     Failure,
     Machine,
     MeasurementRecord,
+    Measuring,
     Note,
     Record,
     Results,
-    Settings,
     WorkloadFacts,
 )
 
@@ -34,7 +34,7 @@ class Side(Record, frozen=True, kw_only=True):
     size_bytes: int | None = None
     corpus: CorpusFacts | None = None
     workload: WorkloadFacts | None = None
-    settings: Settings | None = None
+    settings: Measuring | None = None
     machine: Machine
     evaluation: EvaluationRecord | None = None
     measurements: tuple[MeasurementRecord, ...] = ()

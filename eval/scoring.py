@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..core.machine import describe
 from ..core.records import EvaluationRecord, Found, Score, TypeCount
 from ..variants import Predictor, open_predictor, read_manifest
@@ -124,6 +122,6 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     )
 
 
-def evaluate_in_child(directory: str, corpus: dict[str, Any], threads: int) -> EvaluationRecord:
-    """The child's job; `corpus` is a CorpusSource as plain data."""
-    return evaluate(Path(directory), read_corpus(msgspec.convert(corpus, CorpusSource)), threads)
+def evaluate_in_child(directory: Path, corpus: CorpusSource, threads: int) -> EvaluationRecord:
+    """The child's job."""
+    return evaluate(directory, read_corpus(corpus), threads)

@@ -1,9 +1,9 @@
 """From records to a comparison, a verdict, a decision and a report; pure functions, but for those that write files."""
 
-from .comparison import Row, compare
+from .comparison import Row, rows_of
 from .decision import Decision, decide
 from .policy import Policy, read_policy
 from .report import write_report
 from .verdicts import Question, compare_sides
 
-__all__ = ["Decision", "Policy", "Question", "Row", "compare", "compare_sides", "decide", "read_policy", "write_report"]
+__all__ = ["Decision", "Policy", "Question", "Row", "compare_sides", "decide", "read_policy", "rows_of", "write_report"]

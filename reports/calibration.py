@@ -11,12 +11,11 @@ import numpy as np
 
 from ..core.gate_records import Calibration, MetricCalibration, Outcome
 from ..core.machine import fingerprint
-from ..core.metrics import METRICS, Metric
+from ..core.metrics import METRICS, Metric, gated
 from ..core.paired import LOOKS, Change, proportion, shared_level, signed_rank
-from ..core.records import MeasurementRecord, Settings, WorkloadFacts
+from ..core.records import MeasurementRecord, Measuring, WorkloadFacts
 from ..core.verdicts import MetricVerdict, harm, judge
 from .gate import settle
-from .policy import GATED
 from .tables import Section
 
 POWER = 0.9
@@ -25,7 +24,7 @@ RUNS = 1000
 # Largest relative change that is looked for.
 LARGEST = 4.0
 
-SCHEMA = 1
+SCHEMA = 2
 
 Intervals = list[dict[str, Change]]
 """Of one resampled gate: the change of each metric with its interval, a look each."""
@@ -38,7 +37,7 @@ def summarize(
     date: str,
     rejected: int,
     workload: WorkloadFacts,
-    settings: Settings,
+    settings: Measuring,
 ) -> Calibration:
     """What A/A pairs (the i-th process of both sides, in order) say of the machine they ran on."""
     ratios = log_ratios(baseline, candidate)
@@ -71,7 +70,7 @@ def log_ratios(
 ) -> dict[str, tuple[float, ...]]:
     """Logarithm of candidate over baseline of each pair, by metric that a gate judges by default."""
     found: dict[str, tuple[float, ...]] = {}
-    for name in GATED:
+    for name in gated():
         one, two = METRICS[name].pairs(baseline, candidate)
         if 2 * len(one) > len(baseline):
             found[name] = tuple(math.log(c / b) for b, c in zip(one, two, strict=True))

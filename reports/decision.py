@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from ..core.metrics import METRICS, Metric
+from ..core.metrics import METRICS, Metric, limits, objectives
 from ..core.paired import LEVEL, ratio_of_groups
 from ..core.records import Note
 from ..core.statistics import Spread
 from .comparison import Row
-from .policy import F1_DROP, LIMITS, OBJECTIVES, Limit, Policy, show
-from .units import megabytes, milliseconds, points, seconds
+from .formatting import points, show
+from .policy import F1_DROP, Policy
 
 # How far beyond a constraint is still a near miss, as a share of it.
 NEAR = 0.1
@@ -27,7 +27,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
     miss it, `alternatives` what is shown to beat the winner in another objective, `front` the variants that no other
-    beats in F1, memory, p95 and artifact at once.
+    beats in F1, memory, p95 and size at once.
     """
 
     policy: Policy
@@ -80,7 +80,7 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
             losers[row.variant] = _loses(row, winner, policy, tie=row in tied, simpler=simpler)
     baseline = next((row for row in rows if row.baseline), None)
     alternatives: dict[str, str] = {}
-    for name in OBJECTIVES:
+    for name in objectives():
         if better := _surely_best(feasible, winner, name, policy.tie):
             alternatives[name] = better.variant
     return Decision(
@@ -95,11 +95,11 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
 
 
 def pareto(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Variants that no other beats or equals in all of F1, memory, p95 and artifact while beating it in one."""
+    """Variants that no other beats or equals in all of F1, memory, p95 and size while beating it in one."""
 
     def costs(row: Row) -> tuple[float, ...]:
         f1 = -row.f1.value if row.f1 else 0.0
-        return (f1, *(_figure(row, METRICS[name], math.inf) for name in ("pss", "p95", "size")))
+        return (f1, *(_figure(row, METRICS[name], math.inf) for name in ("memory", "p95", "size")))
 
     whole = [(row.variant, costs(row)) for row in rows if not row.failed]
     return tuple(
@@ -171,7 +171,7 @@ def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
         yield from _drop(row, policy.f1_max_drop_pp)
     for key, value in policy.limits.items():
         if key != "f1_min" or scored:
-            yield from _beyond(row, LIMITS[key], value)
+            yield from _beyond(row, limits()[key], value)
     if _scores(row, policy.objective) is None:
         missing = [METRICS[name].title for name in policy.objective if not row.processes(name)]
         yield Miss(reason=f"{' and '.join(missing)} was not measured")
@@ -195,17 +195,13 @@ def _drop(row: Row, allowed: float) -> Iterator[Miss]:
         )
 
 
-def _beyond(row: Row, limit: Limit, value: float) -> Iterator[Miss]:
+def _beyond(row: Row, metric: Metric, value: float) -> Iterator[Miss]:
     """The end of the interval decides: a limit has to be shown to hold."""
-    metric, name = limit.of, limit.of.title
-    if metric.name == "f1":
-        figure = Spread(value=row.f1.value, low=row.f1.low, high=row.f1.high, processes=1) if row.f1 else None
-    else:
-        figure = row.spread(metric.name)
+    name, figure = metric.title, row.spread(metric.name)
     if figure is None:
-        yield Miss(reason=f"{name} was not measured, and {limit.key} is {show(metric, value)}")
+        yield Miss(reason=f"{name} was not measured, and {metric.limit} is {show(metric, value)}")
         return
-    upper = limit.end == "max"
+    upper = not metric.higher_is_better
     end = (figure.high if upper else figure.low) or figure.value
     if (end <= value) if upper else (end >= value):
         return
@@ -214,9 +210,9 @@ def _beyond(row: Row, limit: Limit, value: float) -> Iterator[Miss]:
     how = ("more" if upper else "less") if beyond else "not shown to be within"
     than = f"{how} than" if beyond else how
     yield Miss(
-        reason=f"{name} {show(metric, figure.value)}{reach}, {than} {limit.key} = {show(metric, value)}",
+        reason=f"{name} {show(metric, figure.value)}{reach}, {than} {metric.limit} = {show(metric, value)}",
         excess=abs(end / value - 1),
-        would_pass=f"{limit.key} = {show(metric, end)}",
+        would_pass=f"{metric.limit} = {show(metric, end)}",
     )
 
 
@@ -239,10 +235,10 @@ def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
         kept = UNCHECKED if winner.parity else "of those that pass" if policy.limits else "of those that keep F1"
         return f"{best}, {kept}"
     parts = [f"{m.title} {_change(v, baseline.value(m.name))}" for m, v in goals]
-    if "p95" not in policy.objective and winner.p95 and baseline.p95 and _differ(winner.p95, baseline.p95):
-        parts.append(f"p95 {_change(winner.p95.value, baseline.p95.value)}")
-    if "size" not in policy.objective and winner.size_bytes is not None and baseline.size_bytes is not None:
-        parts.append(f"artifact {_change(winner.size_bytes, baseline.size_bytes)}")
+    for name in ("p95", "size"):
+        mine, theirs = winner.spread(name), baseline.spread(name)
+        if name not in policy.objective and mine and theirs and (name == "size" or _differ(mine, theirs)):
+            parts.append(f"{METRICS[name].title} {_change(mine.value, theirs.value)}")
     if winner.change is not None and policy.f1_max_drop_pp is not None:
         parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
     elif winner.f1 is None and policy.f1_max_drop_pp is not None:
@@ -260,7 +256,7 @@ def _loses(row: Row, winner: Row, policy: Policy, *, tie: bool, simpler: bool) -
     own = " and ".join(show(METRICS[name], row.value(name)) for name in policy.objective)
     name, less = _objective_name(policy), "less simple" if simpler else "no simpler"
     if tie:
-        same = "as much" if len(policy.objective) == 1 and "pss" in policy.objective else "not shown to differ in"
+        same = "as much" if len(policy.objective) == 1 and "memory" in policy.objective else "not shown to differ in"
         reason = f"{own}, {same} {name} {'as ' if same == 'as much' else 'from '}the winner, {less}"
     else:
         only = METRICS[next(iter(policy.objective))] if len(policy.objective) == 1 else None
@@ -273,9 +269,10 @@ def _loses(row: Row, winner: Row, policy: Policy, *, tie: bool, simpler: bool) -
             more = f"{(share - 1) * 100:.0f} % more {what} than the winner"
         reason = f"{own}, {more}"
     better = [
-        f"{title} {shown(one.value)} against {shown(other.value)}"
-        for title, of, shown in FIGURES
-        if (one := of(row)) is not None and (other := of(winner)) is not None and _surely_less(one, other)
+        f"{metric.title} {show(metric, one.value)} against {show(metric, other.value)}"
+        for metric in METRICS.values()
+        if metric.column and not metric.higher_is_better
+        if (one := row.spread(metric.name)) and (other := winner.spread(metric.name)) and _surely_less(one, other)
     ]
     if row.f1 and winner.f1 and row.f1.value > winner.f1.value + 0.0005:
         better.insert(0, f"F1 {row.f1.value * 100:.2f} against {winner.f1.value * 100:.2f}")
@@ -291,13 +288,3 @@ def _surely_less(mine: Spread, theirs: Spread) -> bool:
 
 def _differ(one: Spread, other: Spread) -> bool:
     return _surely_less(one, other) or _surely_less(other, one)
-
-
-FIGURES: Sequence[tuple[str, Callable[[Row], Spread | None], Callable[[float | None], str]]] = (
-    ("memory", lambda row: row.steady, megabytes),
-    ("p50", lambda row: row.p50, milliseconds),
-    ("p95", lambda row: row.p95, milliseconds),
-    ("cold start", lambda row: row.cold_start, seconds),
-    ("artifact", lambda row: row.spread("size"), megabytes),
-    ("peak", lambda row: row.peak, megabytes),
-)

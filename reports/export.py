@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import MissingDependencyError
-from ..core.records import Machine, MeasurementRecord, Results, Settings
+from ..core.records import Machine, MeasurementRecord, Results, RunSettings
 from ..core.statistics import clean_ms
 
 FORMATS = ("pytest-benchmark",)
@@ -68,7 +68,7 @@ def _benchmark(variant: str, records: list[MeasurementRecord], results: Results)
     }
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _options(settings: RunSettings) -> dict[str, Any]:
     """How it was timed, under pytest-benchmark's names: the limits are those of the run."""
     return {
         "disable_gc": False,

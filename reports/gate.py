@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION
 from ..core.gate_records import Calibration, Check, Outcome
-from ..core.metrics import F1, METRICS, Metric
+from ..core.metrics import F1, METRICS, Metric, gated, limits, metric_of
 from ..core.verdicts import Comparison, MetricVerdict, Side, surely_no_worse
 from ..eval import f1_interval
 from .comparison import measured_row
-from .policy import GATED, LIMITS, Limit, Policy, show
+from .formatting import show
+from .policy import Policy
 from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of
 
 EXIT_CODES: dict[Outcome, int] = {
@@ -18,18 +19,6 @@ EXIT_CODES: dict[Outcome, int] = {
     "regression": EXIT_REGRESSION,
     "inconclusive": EXIT_INCONCLUSIVE,
     "failed": EXIT_FAILED,
-}
-
-# Margins of a machine that was not calibrated.
-BUILT_IN = {
-    "size": 0.01,
-    "pss": 0.03,
-    "peak": 0.05,
-    "p50": 0.05,
-    "p95": 0.1,
-    "cold_start": 0.15,
-    "qps": 0.1,
-    "qps_per_gib": 0.1,
 }
 
 
@@ -43,9 +32,9 @@ def margins(policy: Policy, calibration: Calibration | None) -> tuple[dict[str, 
         found["f1"] = policy.f1_max_drop_pp
     measured = calibration.margins if calibration else {}
     sources: list[str] = []
-    for name in policy.margins or [name for name in GATED if name != "f1"]:
+    for name in policy.margins or [name for name in gated() if name != "f1"]:
         given = policy.margins.get(name)
-        found[name] = given if given is not None else measured.get(name, BUILT_IN[name])
+        found[name] = given if given is not None else measured.get(name, METRICS[name].margin)
         source = "policy" if given is not None else "calibrated" if name in measured else "built-in"
         sources.append(f"{METRICS[name].title} {found[name] * 100:.1f} % ({source})")
     if "f1" in found:
@@ -59,13 +48,9 @@ def settle(verdicts: Iterable[MetricVerdict]) -> Outcome:
     for verdict in verdicts:
         if verdict.verdict == "worse":
             return "regression"
-        if verdict.verdict != "not comparable" and not surely_no_worse(verdict, _metric(verdict)):
+        if verdict.verdict != "not comparable" and not surely_no_worse(verdict, metric_of(verdict.metric)):
             outcome = "inconclusive"
     return outcome
-
-
-def _metric(verdict: MetricVerdict) -> Metric:
-    return METRICS[verdict.metric.partition(" ")[0]]
 
 
 def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
@@ -79,7 +64,7 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
     for verdict in comparison.verdicts:
         required = verdict.metric in policy.margins
         open_question = settle([verdict]) == "inconclusive"
-        if open_question and not required and not comparison.looks and _metric(verdict).kind == "timing":
+        if open_question and not required and not comparison.looks and metric_of(verdict.metric).kind == "timing":
             message = f"{change_of(verdict)}: recorded timings cannot tell; give two artifacts, to be measured in pairs"
             yield Check(variant=variant, name=verdict.metric, outcome="not judged", message=message)
         else:
@@ -88,7 +73,7 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
         if verdict.verdict == "worse":
             yield _check(variant, verdict, required=False)
     for key, value in policy.limits.items():
-        yield _limit(comparison.candidate, LIMITS[key], value)
+        yield _limit(comparison.candidate, limits()[key], value)
 
 
 def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
@@ -110,30 +95,28 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
     )
 
 
-def _limit(side: Side, limit: Limit, value: float) -> Check:
+def _limit(side: Side, metric: Metric, value: float) -> Check:
     """Whether the candidate keeps an absolute constraint, by its interval."""
-    metric = limit.of
     low = high = middle = None
     if metric is F1 and side.evaluation:
         interval = f1_interval(side.evaluation, seed=1)
         if interval is None:
-            return Check(variant=side.variant, name=limit.key, outcome="failed", message=NOTHING_TO_JUDGE)
+            return Check(variant=side.variant, name=metric.limit, outcome="failed", message=NOTHING_TO_JUDGE)
         middle, low, high = interval.value, interval.low, interval.high
     elif metric is not F1:
-        row = measured_row(side.variant, side.measurements, side.workload.lengths if side.workload else ())
-        if metric.name == "size":
-            middle = low = high = side.size_bytes
-        elif spread := row.spread(metric.name):
+        lengths = side.workload.lengths if side.workload else ()
+        row = measured_row(side.variant, side.measurements, lengths, side.size_bytes)
+        if spread := row.spread(metric.name):
             middle, low, high = spread.value, spread.low, spread.high
     if middle is None:
-        return Check(variant=side.variant, name=limit.key, outcome="inconclusive", message="was not measured")
+        return Check(variant=side.variant, name=metric.limit, outcome="inconclusive", message="was not measured")
     low, high = middle if low is None else low, middle if high is None else high
-    within, beyond = (high <= value, low > value) if limit.end == "max" else (low >= value, high < value)
+    within, beyond = (high <= value, low > value) if not metric.higher_is_better else (low >= value, high < value)
     reach = "" if low == high else f" ({show(metric, low)} to {show(metric, high)})"
     outcome: Outcome = "pass" if within else "regression" if beyond else "inconclusive"
     words = {"pass": "keeps", "regression": "breaks", "inconclusive": "cannot tell yet whether it keeps"}[outcome]
-    message = f"{show(metric, middle)}{reach} {words} {limit.key} = {show(metric, value)}"
-    return Check(variant=side.variant, name=limit.key, outcome=outcome, message=message)
+    message = f"{show(metric, middle)}{reach} {words} {metric.limit} = {show(metric, value)}"
+    return Check(variant=side.variant, name=metric.limit, outcome=outcome, message=message)
 
 
 def outcome_of(found: Sequence[Check]) -> Outcome:

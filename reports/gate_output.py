@@ -9,9 +9,8 @@ from xml.etree import ElementTree
 from ..core.gate_records import Check, GateRecord
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
-from .policy import show
+from .formatting import MISSING, show
 from .tables import Section, markdown
-from .units import MISSING
 from .verdicts import change_of, margin_of
 
 HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")

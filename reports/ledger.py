@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.ledger_records import Dependency, ImportLedger, Ledger, Minimum, ServerPoint
 from ..core.records import MeasurementRecord
+from .formatting import MISSING, megabytes, milliseconds
 from .tables import Section
-from .units import MISSING, megabytes, milliseconds
 
 # Dependencies below this, in memory and on disk, are one line together.
 SMALL_BYTES = 1_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..core.load_records import LoadRecord, LoadReport
 from ..core.records import Note
 from ..core.statistics import samples_needed
+from .formatting import MISSING, megabytes, milliseconds
 from .tables import Section
-from .units import MISSING, megabytes, milliseconds
 
 HEADINGS = ("loop", "sent", "right", "wrong", "failed", "per s", "p50", "p95", "p99", "generator late")
 GIB = 1 << 30

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..core.machine import WIDE_DOT_PRODUCTS
+from ..core.metrics import METRICS
 from ..core.records import Machine, MeasurementRecord, Note, Results
-from ..core.statistics import latency_spread, percentile, samples_needed
+from ..core.statistics import percentile, samples_needed
 
 THREAD_SLACK = 0.25
 
@@ -103,7 +104,7 @@ def _latency(timed: Sequence[MeasurementRecord]) -> Iterator[Note]:
         )
     wide: list[tuple[float, str]] = []
     for variant in variants:
-        figure = latency_spread([m for m in timed if m.variant == variant], 50)
+        figure = METRICS["p50"].spread([m for m in timed if m.variant == variant])
         if figure and figure.half_width is not None and figure.half_width > WIDE * figure.value:
             wide.append((figure.half_width / figure.value, variant))
     if wide:

@@ -36,16 +36,15 @@ def _png(figure: Any) -> bytes:
 
 def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
     """F1 (with its interval) against memory in steady state; the area of a point is its median latency."""
-    shown = [r for r in rows if r.f1 and r.steady and r.p50]
+    shown = [r for r in rows if r.f1 and r.value("memory") and r.value("p50")]
     if not shown:
         return None
     figure, axes = _figure(7.5, 4.8)
-    slowest = max(r.p50.value for r in shown if r.p50)
+    slowest = max(r.value("p50") or 0 for r in shown)
     for colour, row in zip(COLOURS * len(shown), shown, strict=False):
         assert row.f1
-        assert row.steady
-        assert row.p50
-        x, y = row.steady.value / 1e6, row.f1.value * 100
+        memory, p50 = row.value("memory") or 0, row.value("p50") or 0
+        x, y = memory / 1e6, row.f1.value * 100
         axes.errorbar(
             x,
             y,
@@ -59,15 +58,15 @@ def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
         axes.scatter(
             x,
             y,
-            s=60 + 340 * row.p50.value / slowest,
+            s=60 + 340 * p50 / slowest,
             color=colour,
             alpha=0.75,
             zorder=3,
-            label=f"{star}{row.variant}: F1 {y:.2f}, {x:.0f} MB, p50 {row.p50.value:.1f} ms",
+            label=f"{star}{row.variant}: F1 {y:.2f}, {x:.0f} MB, p50 {p50:.1f} ms",
         )
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend, clear of the points
-    axes.set_xlim(0, 1.08 * max(r.steady.value for r in shown if r.steady) / 1e6)
+    axes.set_xlim(0, 1.08 * max(r.value("memory") or 0 for r in shown) / 1e6)
     axes.legend(frameon=False, fontsize=9, loc="upper left", markerscale=0.6)
     axes.set_xlabel("memory in steady state (PSS, MB)")
     axes.set_ylabel("strict F1 (%), 95 % interval")

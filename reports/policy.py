@@ -7,50 +7,19 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from ..core.errors import UserError
-from ..core.metrics import METRICS, Metric
-from ..core.quantities import MILLISECONDS, POINTS, RATES, SECONDS, SHARES, SIZES, quantity
+from ..core.metrics import METRICS, WRITTEN, canonical, limits, objectives
 from ..core.records import Record
-from .units import megabytes, milliseconds, per_second, seconds
+from ..core.units import POINTS, SHARES, SIZES, quantity
+from .formatting import show
 
 F1_DROP = "f1_max_drop"
-OBJECTIVES = ("pss", "peak", "p50", "p95", "cold_start", "qps", "qps_per_gib", "size")
 AUTO = "auto"
-GATED = ("f1", "size", "pss", "p50", "p95")
 MOST_POINTS = 100.0
-
-
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """A constraint that a policy may set: on which metric, as an upper or a lower end, and in which units."""
-
-    key: str
-    metric: str
-    end: Literal["max", "min"]
-    units: Mapping[str, float]
-
-    @property
-    def of(self) -> Metric:
-        """Its metric."""
-        return METRICS[self.metric]
-
-
-LIMITS = {
-    limit.key: limit
-    for limit in (
-        Limit(key="f1_min", metric="f1", end="min", units=SHARES),
-        Limit(key="pss_max", metric="pss", end="max", units=SIZES),
-        Limit(key="peak_max", metric="peak", end="max", units=SIZES),
-        Limit(key="p50_max", metric="p50", end="max", units=MILLISECONDS),
-        Limit(key="p95_max", metric="p95", end="max", units=MILLISECONDS),
-        Limit(key="cold_start_max", metric="cold_start", end="max", units=SECONDS),
-        Limit(key="artifact_max", metric="size", end="max", units=SIZES),
-        Limit(key="qps_min", metric="qps", end="min", units=RATES),
-    )
-}
 
 
 class Policy(Record, frozen=True, kw_only=True):
@@ -65,7 +34,7 @@ class Policy(Record, frozen=True, kw_only=True):
     source: str = "the built-in policy"
     f1_max_drop_pp: float | None = 0.5
     limits: dict[str, float] = msgspec.field(default_factory=dict)
-    objective: dict[str, float] = msgspec.field(default_factory=lambda: {"pss": 1.0})
+    objective: dict[str, float] = msgspec.field(default_factory=lambda: {"memory": 1.0})
     tie: float = 0.02
     margins: dict[str, float | None] = msgspec.field(default_factory=dict)
 
@@ -73,23 +42,14 @@ class Policy(Record, frozen=True, kw_only=True):
         """The policy in one line."""
         parts = [] if self.f1_max_drop_pp is None else [f"F1 may drop {self.f1_max_drop_pp:g} pp"]
         for key, value in self.limits.items():
-            limit = LIMITS[key]
-            parts.append(f"{limit.of.title} at {'most' if limit.end == 'max' else 'least'} {show(limit.of, value)}")
+            metric = limits()[key]
+            parts.append(f"{metric.title} at {'least' if metric.higher_is_better else 'most'} {show(metric, value)}")
         goal = " and ".join(
             f"{'most' if METRICS[name].higher_is_better else 'least'} {METRICS[name].title}"
             + (f" (weight {weight:g})" if len(self.objective) > 1 else "")
             for name, weight in self.objective.items()
         )
         return f"{', '.join((*parts, goal))}, ties within {self.tie * 100:g} % to the simpler ({self.source})"
-
-
-def show(metric: Metric, value: float | None) -> str:
-    """A value of a metric in its unit."""
-    if metric.unit == "pp":
-        return "-" if value is None else f"{value * 100:.2f} %"
-    if metric.unit == "1/s/GiB":
-        return "-" if value is None else f"{value:.0f} /s/GiB"
-    return {"bytes": megabytes, "ms": milliseconds, "s": seconds, "1/s": per_second}[metric.unit](value)
 
 
 def read_policy(path: Path) -> Policy:
@@ -119,9 +79,10 @@ class _Reader:
         self._known(self.content, ("constraints", "objective", "weights", "tie", "margins"))
         if not self.content:
             raise UserError(f"{self.path}: an empty policy demands nothing", "docs/policy.md shows one")
-        constraints = self._table("constraints", (F1_DROP, *LIMITS))
-        limits = {
-            key: self._number(key, value, LIMITS[key].units, "constraints")
+        known = limits()
+        constraints = self._table("constraints", (F1_DROP, *known))
+        limited = {
+            key: self._number(key, value, WRITTEN[known[key].unit], "constraints")
             for key, value in constraints.items()
             if key != F1_DROP
         }
@@ -130,16 +91,16 @@ class _Reader:
             drop = self._number(F1_DROP, constraints[F1_DROP], POINTS, "constraints")
             if drop > MOST_POINTS:
                 self._refuse(F1_DROP, f"{drop:g} pp is more than there is to lose", "give at most 100pp", "constraints")
-        self._contradictions(limits)
+        self._contradictions(limited)
         tie = self._number("tie", self.content["tie"], SHARES) if "tie" in self.content else Policy().tie
         margins = {
             key: None if value == AUTO else self._number(key, value, SHARES, "margins")
-            for key, value in self._table("margins", tuple(n for n in METRICS if n != "f1")).items()
+            for key, value in self._table("margins", objectives()).items()
         }
         return Policy(
             source=str(self.path),
             f1_max_drop_pp=drop,
-            limits=limits,
+            limits=limited,
             objective=self._objective(),
             tie=tie,
             margins=margins,
@@ -149,31 +110,31 @@ class _Reader:
         if "weights" in self.content and "objective" in self.content:
             self._refuse("weights", "objective and weights contradict each other", "keep one of them")
         if "weights" not in self.content:
-            name = self.content.get("objective", "pss")
-            if name not in OBJECTIVES:
-                self._refuse("objective", f"unknown objective {name!r}", self._near(str(name), OBJECTIVES))
+            name = canonical(str(self.content.get("objective", "memory")))
+            if name not in objectives():
+                self._refuse("objective", f"unknown objective {name!r}", self._near(name, objectives()))
             return {name: 1.0}
-        weights = self._table("weights", OBJECTIVES)
+        weights = self._table("weights", objectives())
         for name, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-                self._refuse(name, f"a weight is a number above 0, not {weight!r}", "as in pss = 2", "weights")
+                self._refuse(name, f"a weight is a number above 0, not {weight!r}", "as in memory = 2", "weights")
         if not weights:
-            self._refuse("weights", "no weights", "name at least one metric, as in pss = 2")
+            self._refuse("weights", "no weights", "name at least one metric, as in memory = 2")
         return {name: float(weight) for name, weight in weights.items()}
 
-    def _contradictions(self, limits: Mapping[str, float]) -> None:
-        for lower, upper in (("pss_max", "peak_max"), ("p50_max", "p95_max")):
-            if lower in limits and upper in limits and limits[lower] > limits[upper]:
-                name, other = LIMITS[lower].of.title, LIMITS[upper].of.title
+    def _contradictions(self, limited: Mapping[str, float]) -> None:
+        for lower, upper in (("memory_max", "peak_max"), ("p50_max", "p95_max")):
+            if lower in limited and upper in limited and limited[lower] > limited[upper]:
+                name, other = limits()[lower].title, limits()[upper].title
                 self._refuse(
                     lower,
                     f"{lower} is above {upper}, though {name} is never above {other}: it demands nothing",
                     f"lower {lower}, or remove it",
                     "constraints",
                 )
-        if limits.get("f1_min", 0) > 1:
+        if limited.get("f1_min", 0) > 1:
             self._refuse("f1_min", "an F1 above 100 % does not exist", "give at most 100%", "constraints")
-        for key, value in limits.items():
+        for key, value in limited.items():
             if value == 0:
                 self._refuse(
                     key,
@@ -186,8 +147,11 @@ class _Reader:
         table = self.content.get(name, {})
         if not isinstance(table, dict):
             self._refuse(name, f"{name} is a table", f"write [{name}] and a key a line")
-        self._known(table, tuple(known), name)
-        return table
+        renamed = {canonical(key): value for key, value in table.items()}
+        if len(renamed) < len(table):
+            self._refuse(name, f"[{name}] gives one metric under two names", "keep one of them")
+        self._known(renamed, tuple(known), name)
+        return renamed
 
     def _known(self, table: Mapping[str, Any], known: tuple[str, ...], section: str = "") -> None:
         for key in table:
@@ -222,6 +186,7 @@ class _Reader:
                 inside = header.group(1)
                 if inside == key and not section:
                     return number
-            elif inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
+            given = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[.=]", line)
+            if given and inside == section and key in (given.group(1), canonical(given.group(1))):
                 return number
         return 1

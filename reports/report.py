@@ -10,17 +10,16 @@ import msgspec
 
 from ..core.ledger_records import ImportLedger
 from ..core.records import Results
-from ..core.store import write_bytes, write_json, write_text
+from ..core.store import RESULTS, write_bytes, write_json, write_text
 from ..eval import Differences
 from . import plots
 from .comparison import Row
 from .decision import Decision
+from .formatting import MISSING, megabytes
 from .ledger import imports, sum_check
 from .notes import notes
-from .tables import HEADINGS, as_csv, by_length, cells, markdown
-from .units import MISSING, megabytes
+from .tables import as_csv, by_length, cells, headings, markdown
 
-RESULTS = "results.json"
 REPORT = "report.md"
 DECISION = "decision.json"
 TABLE = "table.csv"
@@ -85,12 +84,12 @@ def _sections(
         f"slimner {results.slimner}, {results.started}."
     )
     yield "## Decision\n\n" + "\n".join(decision_lines(decision))
-    yield "## Comparison\n\n" + markdown(HEADINGS, [cells(row) for row in rows])
+    yield "## Comparison\n\n" + markdown(headings(), [cells(row) for row in rows])
     yield (
         "F1 is strict (seqeval, IOB2) with its 95 % bootstrap interval over sentences; change is in percentage points "
-        "against the baseline, paired. Cold start runs from exec to the first answer, files in the page cache. Steady "
-        "is PSS after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. p50, p95 and texts "
-        "per second are of one text at a time; five clients are five threads of one process. ± is half the 95 % "
+        "against the baseline, paired. Cold start runs from exec to the first answer, files in the page cache. Memory "
+        "is PSS after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. p50 and p95 "
+        "are of one text at a time; qps are answers a second to five threads of one process. ± is half the 95 % "
         "interval over fresh processes."
     )
     for path, caption in drawn:
@@ -218,7 +217,7 @@ def decision_lines(decision: Decision) -> list[str]:
     lines += [f"- near: {miss}" for miss in decision.near_misses]
     lines += [f"- instead {other}, if the objective were {name}" for name, other in decision.alternatives.items()]
     if decision.front:
-        lines.append(f"- no other is as good in F1, memory, p95 and artifact at once as {', '.join(decision.front)}")
+        lines.append(f"- no other is as good in F1, memory, p95 and size at once as {', '.join(decision.front)}")
     return [*lines, f"- policy: {decision.policy.describe()}"]
 
 

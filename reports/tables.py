@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from ..core.statistics import BUCKETS, Spread, percentile
+from ..core.metrics import F1, METRICS, Metric, Unit
+from ..core.statistics import BUCKETS, percentile
 from .comparison import Row
-from .units import MISSING, megabytes, milliseconds, per_second, score, seconds, spread_of
+from .formatting import MISSING, milliseconds, score, spread_of
 
-HEADINGS = (*("variant", "F1", "change", "artifact", "cold start", "steady", "peak", "p50", "p95", "5 clients"),)
+
+def columns() -> list[Metric]:
+    """The metrics that stand in the table, in order, after F1 and its change."""
+    return [metric for metric in METRICS.values() if metric.column and metric is not F1]
+
+
+def headings() -> tuple[str, ...]:
+    """What stands above the figures of a row."""
+    return ("variant", F1.title, "change", *(metric.title for metric in columns()))
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The figures of a row under HEADINGS."""
+    """The figures of a row under `headings`."""
     if row.baseline:
         change = "baseline"
     elif row.change is None:
@@ -30,24 +39,13 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.parity is not None:
         f1 = f"{row.parity.tag_agreement * 100:.1f} % same tags"
         change = change if row.baseline else f"logits within {row.parity.max_abs_logit_difference:.2g}"
-    return (
-        row.variant,
-        f1,
-        change,
-        megabytes(row.size_bytes),
-        spread_of(row.cold_start, seconds),
-        spread_of(row.steady, megabytes),
-        megabytes(row.peak.value if row.peak else None),
-        spread_of(row.p50, milliseconds),
-        spread_of(row.p95, milliseconds),
-        per_second(row.concurrent.value if row.concurrent else None),
-    )
+    return (row.variant, f1, change, *(spread_of(row.spread(metric.name), metric) for metric in columns()))
 
 
 def terminal(rows: Sequence[Row], winner: str | None) -> Table:
     """A table for the terminal; the winner has a star, a failed variant says so in place of what it lacks."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for i, heading in enumerate((" ", *HEADINGS)):
+    for i, heading in enumerate((" ", *headings())):
         table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
     for row in rows:
         style = "bold green" if row.variant == winner else "red" if row.failed else ""
@@ -111,37 +109,30 @@ def _bucket(samples: Sequence[float]) -> str:
     return f"{milliseconds(p50)} / {milliseconds(p95)} ({len(samples)})"
 
 
-SPREADS: Sequence[tuple[str, Callable[[Row], Spread | None]]] = (
-    ("cold_start_s", lambda row: row.cold_start),
-    ("steady_pss_bytes", lambda row: row.steady),
-    ("peak_hwm_bytes", lambda row: row.peak),
-    ("p50_ms", lambda row: row.p50),
-    ("p95_ms", lambda row: row.p95),
-    ("five_clients_per_s", lambda row: row.concurrent),
-)
+UNIT_ENDINGS: Mapping[Unit, str] = {"bytes": "_bytes", "ms": "_ms", "s": "_s", "pp": "", "1/s": "", "1/s/GiB": ""}
 
-CSV_COLUMNS = (
-    *("variant", "f1", "f1_low", "f1_high", "f1_change_pp", "f1_change_low_pp", "f1_change_high_pp", "size_bytes"),
-    *(f"{name}{end}" for name, _ in SPREADS for end in ("", "_low", "_high")),
-    *("sentences_per_s", "samples", "disturbed_blocks", "winner", "failed"),
-)
+
+def csv_columns() -> tuple[str, ...]:
+    """Headings of the CSV table: each metric by its name and unit, with the ends of its interval."""
+    figures = [f"{metric.name}{UNIT_ENDINGS[metric.unit]}" for metric in METRICS.values()]
+    return (
+        "variant",
+        *(f"f1_change_pp{end}" for end in ("", "_low", "_high")),
+        *(f"{name}{end}" for name in figures for end in ("", "_low", "_high")),
+        *("samples", "disturbed_blocks", "winner", "failed"),
+    )
 
 
 def as_csv(rows: Sequence[Row], winner: str | None) -> str:
     """The rows with full digits, empty where there is no figure."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(csv_columns())
     for row in rows:
         change = row.change.points if row.change else None
         figures: list[float | None] = []
-        for interval in (row.f1, change):
-            figures += (interval.value, interval.low, interval.high) if interval else (None, None, None)
-        figures.append(row.size_bytes)
-        for _, of in SPREADS:
-            figure = of(row)
+        for figure in (change, *(row.spread(name) for name in METRICS)):
             figures += (figure.value, figure.low, figure.high) if figure else (None, None, None)
-        figures.append(row.per_s)
         writer.writerow(
             [
                 row.variant,

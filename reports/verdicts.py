@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ..core.machine import FINGERPRINT
-from ..core.metrics import F1, METRICS, Kind, Metric
+from ..core.metrics import F1, METRICS, Kind, Metric, metric_of
 from ..core.paired import LOOKS, Change, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
 from ..core.records import Record
 from ..core.statistics import DRIFT
@@ -235,7 +235,7 @@ def change_of(verdict: MetricVerdict) -> str:
     change = verdict.change
     if change is None:
         return "-"
-    points = METRICS[verdict.metric.partition(" ")[0]] is F1
+    points = metric_of(verdict.metric) is F1
     scale, unit, digits = (1.0, "pp", 2) if points else (100.0, "%", 1)
     text = f"{change.value * scale:+.{digits}f} {unit}"
     if change.low is None or change.high is None or change.low == change.high:
@@ -247,5 +247,5 @@ def margin_of(verdict: MetricVerdict) -> str:
     """The margin in the unit of its change."""
     if verdict.margin is None:
         return "-"
-    points = METRICS[verdict.metric.partition(" ")[0]] is F1
+    points = metric_of(verdict.metric) is F1
     return f"{verdict.margin:g} pp" if points else f"{verdict.margin * 100:.1f} %"

@@ -30,7 +30,7 @@ from ..core.errors import ArtifactError
 from ..core.machine import describe
 from ..core.records import Record
 from ..core.store import read_json, sha256_file, sha256_of, write_bytes, write_json
-from ..variants import Entity, Manifest, open_predictor, read_manifest, verify
+from ..variants import Artifact, Entity, Manifest, open_predictor, read_manifest, verify
 from ..variants.artifacts import File
 
 BUNDLE, GOLDEN, REQUIREMENTS, MODEL = "bundle.json", "golden.json", "requirements.txt", "model"
@@ -121,7 +121,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 def open_served(directory: Path) -> Served:
     """A verified bundle, or an artifact by itself; ArtifactError if it is neither or not whole."""
     if directory.is_dir() and not (directory / BUNDLE).exists() and (directory / "manifest.json").exists():
-        return Served(model=directory, manifest=verify(directory), bundle=None, golden=())
+        return Served(model=directory, manifest=verify(directory).manifest, bundle=None, golden=())
     bundle = read_bundle(directory)
     return Served(
         model=directory / MODEL,
@@ -197,7 +197,7 @@ def _regular_files(directory: Path) -> Iterator[str]:
 
 def write_bundle(
     directory: Path,
-    artifact: Path,
+    artifact: Artifact,
     *,
     slimner: str,
     session: Session,
@@ -208,11 +208,11 @@ def write_bundle(
     decision: dict[str, Any] | None,
 ) -> Bundle:
     """Fill an empty directory with the bundle of a verified artifact; the same artifact gives the same bytes."""
-    manifest = read_manifest(artifact)
+    manifest = artifact.manifest
     for name in ("manifest.json", *manifest.files):
         target = directory / MODEL / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact / name, target)
+        shutil.copyfile(artifact.path / name, target)
     write_json(directory / GOLDEN, golden)
     write_bytes(
         directory / REQUIREMENTS,
@@ -279,14 +279,12 @@ def judge(served: Served, wrong: Sequence[int]) -> str:
     return f"{told}, on another instruction set"
 
 
-def golden_in_child(artifact: str, texts: list[str], threads: int) -> list[Golden]:
+def golden_in_child(artifact: Path, texts: tuple[str, ...], threads: int) -> list[Golden]:
     """The child's job: what an artifact answers to texts."""
-    predict = open_predictor(Path(artifact), threads=threads)
+    predict = open_predictor(artifact, threads=threads)
     return [Golden(text=text, entities=tuple(predict(text))) for text in texts]
 
 
-def replay_in_child(directory: str) -> list[int]:
-    """The child's job: open a bundle and tell which golden texts it answers otherwise."""
-    served = open_served(Path(directory))
-    threads = served.bundle.session.threads if served.bundle else 1
-    return differing(served.golden, open_predictor(served.model, threads=threads))
+def replay_in_child(model: Path, golden: tuple[Golden, ...], threads: int) -> list[int]:
+    """The child's job: open a verified model and tell which golden texts it answers otherwise."""
+    return differing(golden, open_predictor(model, threads=threads))

@@ -12,8 +12,8 @@ import msgspec
 from .. import zoo
 from ..core.errors import UserError
 from ..core.machine import describe
-from ..core.quantities import parse_size
 from ..core.records import Machine
+from ..core.units import parse_size
 
 AUTO = "auto"
 MOST_WORKERS = 64

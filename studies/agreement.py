@@ -192,7 +192,7 @@ def of_modelscope(directory: Path, corpus: Corpus) -> tuple[str, collections.Cou
     from modelscope.pipelines import pipeline
 
     source = resolve_checkpoint(str(directory), LoadOptions(allow_pickle=True))
-    path = build(source, VARIANTS.get("fp32"), cache=cache_directory(), timeout_s=1800)[0]
+    path = build(source, VARIANTS.get("fp32"), cache=cache_directory(), timeout_s=1800)[0].path
     account = Account(open_predictor(path, threads=1), corpus)
     ner: Any = pipeline("named-entity-recognition", model=str(directory), device="cpu")
 

@@ -7,28 +7,19 @@ from pathlib import Path
 
 from slimner.core.cache import cache_directory
 from slimner.core.machine import describe
-from slimner.core.records import Settings
+from slimner.core.records import Measuring
 from slimner.variants import VARIANTS, resolve_checkpoint
 from slimner.variants.building import build
 
 
 def artifact_of(checkpoint: str, variant: str) -> Path:
     """The artifact of a variant, from the cache or built."""
-    return build(resolve_checkpoint(checkpoint), VARIANTS.get(variant), cache=cache_directory(), timeout_s=1800)[0]
+    return build(resolve_checkpoint(checkpoint), VARIANTS.get(variant), cache=cache_directory(), timeout_s=1800)[0].path
 
 
-def settings(*, repetitions: int = 3, samples: int = 200, seed: int = 1) -> Settings:
+def settings(*, samples: int = 200, seed: int = 1) -> Measuring:
     """What `slimner bench` does by default."""
-    return Settings(
-        variants=(),
-        baseline="",
-        threads=1,
-        repetitions=repetitions,
-        samples=samples,
-        warmup=20,
-        timeout_s=1800,
-        seed=seed,
-    )
+    return Measuring(samples=samples, timeout_s=1800, seed=seed)
 
 
 def where_and_when() -> str:

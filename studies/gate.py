@@ -32,19 +32,19 @@ from common import artifact_of, where_and_when
 from planted import draw
 from pytest_benchmark.utils import parse_compare_fail
 from slimner.bench import read_workload
-from slimner.bench.pairs import Pair, PairedRun, measure_pairs
-from slimner.cli.calibrate import path_of
-from slimner.cli.sides import evaluate, inputs_of, pair_settings
+from slimner.bench.pairs import Pair, Tally, measure_pairs
 from slimner.core.cache import cache_directory
 from slimner.core.journal import Journal
 from slimner.core.machine import boot_id
 from slimner.core.metrics import METRICS
 from slimner.core.paired import Change, proportion
-from slimner.core.records import EvaluationRecord
+from slimner.core.records import EvaluationRecord, Measuring
 from slimner.core.statistics import clean_ms
 from slimner.core.store import read_json, write_json
 from slimner.core.verdicts import judge
 from slimner.eval import CorpusSource, f1_change, read_corpus
+from slimner.jobs import evaluate
+from slimner.jobs.calibrating import path_of
 from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
@@ -88,7 +88,7 @@ def sides(out: Path) -> dict[str, Path]:
         shutil.copytree(base, copy)
     checkpoint = resolve_checkpoint("news-zh")
     built = {
-        kind: build(checkpoint, VARIANTS.get(name), cache=cache_directory(), timeout_s=600)[0].resolve()
+        kind: build(checkpoint, VARIANTS.get(name), cache=cache_directory(), timeout_s=600)[0].path.resolve()
         for kind, name in VARIANT_OF.items()
     }
     return {"base": base, "nothing": copy, **built}
@@ -97,25 +97,20 @@ def sides(out: Path) -> dict[str, Path]:
 def measure(out: Path, seed: int) -> None:
     """Measure the pools, and keep the A/A pairs as this machine's calibration."""
     where = sides(out)
-    settings = pair_settings(threads=1, samples=100, warmup=20, seed=seed, timeout=600)
+    settings = Measuring(samples=100, seed=seed, timeout_s=600)
     for kind, count in PAIRS.items():
         path = out / f"{kind}.json"
         if path.exists():
             continue
         journal = Journal(out / f"unfinished-{kind}", (kind, count, boot_id()))
         begun = time.monotonic()
-        run: PairedRun = measure_pairs(
-            where["base"],
-            where[kind],
-            "news-zh",
-            settings,
-            settled=lambda pairs: False,
-            looks=(count,),
-            budget_s=float("inf"),
-            journal=journal,
-            on_pair=lambda pair, rejected, kind=kind: say(f"{kind}: pair {pair.number}, {rejected} disturbed"),
-        )
-        write_json(path, Pool(run.rejected, list(run.pairs)), indent=0)
+        run = Tally(looks=(count,))
+        for pair in measure_pairs(where["base"], where[kind], "news-zh", settings, journal=journal):
+            run.take(pair)
+            say(f"{kind}: pair {pair.number}, {len(run.rejected)} disturbed")
+            if run.ended:
+                break
+        write_json(path, Pool(len(run.rejected), run.pairs), indent=0)
         journal.finish()
         say(f"{kind}: {len(run.pairs)} pairs in {time.monotonic() - begun:.0f} s ({run.ended})")
         if kind == "nothing":
@@ -123,18 +118,17 @@ def measure(out: Path, seed: int) -> None:
                 run.baseline[:40],
                 run.candidate[:40],
                 date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-                rejected=run.rejected,
+                rejected=len(run.rejected),
                 workload=read_workload("news-zh").facts,
                 settings=settings,
             )
             write_json(out / "calibration.json", calibration)
             write_json(path_of(calibration.fingerprint), calibration)
             say(said(calibration))
-    inputs = inputs_of(CorpusSource(name="news-zh"), "news-zh", settings)
     for name, lost in (("base", "0"), ("f1", "1")):
         if not (out / f"evaluation-{name}.json").exists():
             os.environ["PLANTED_LOST"] = lost
-            write_json(out / f"evaluation-{name}.json", evaluate(where[name], inputs), indent=0)
+            write_json(out / f"evaluation-{name}.json", evaluate(where[name]), indent=0)
 
 
 def pools(out: Path) -> dict[str, Pool]:

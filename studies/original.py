@@ -21,20 +21,21 @@ from common import artifact_of, settings, where_and_when
 from slimner.bench import ledger as accounts
 from slimner.bench import measure, read_workload, steps
 from slimner.bench.dependencies import import_ledger
-from slimner.core import child
 from slimner.core.ledger_records import ImportLedger, Minimum, ServerPoint
 from slimner.core.machine import thread_environment
-from slimner.core.records import EvaluationRecord, MeasurementRecord, Settings
+from slimner.core.metrics import METRICS
+from slimner.core.records import MeasurementRecord, Measuring
 from slimner.core.store import write_text
-from slimner.eval import CorpusSource
+from slimner.jobs import evaluate
 from slimner.reports import ledger as tables
 from slimner.reports.comparison import Row, measured_row
+from slimner.reports.formatting import MISSING, megabytes, milliseconds, per_second, seconds, spread_of
 from slimner.reports.tables import markdown
-from slimner.reports.units import MISSING, megabytes, milliseconds, per_second, seconds, spread_of
 from slimner.variants import read_manifest, resolve_checkpoint
 
 RANDOM = "synthetic:bert-base-chinese"
 WORKERS = 2
+REPETITIONS = 3
 GIB = 1 << 30
 
 USUAL = """
@@ -57,11 +58,11 @@ def some_texts(path: Path, count: int, longest: int) -> Path:
 class Account:
     """Everything that is measured of one artifact."""
 
-    def __init__(self, artifact: Path, everything: Path, short: Path, plan: Settings) -> None:
+    def __init__(self, artifact: Path, everything: Path, short: Path, plan: Measuring) -> None:
         self.manifest = read_manifest(artifact)
         say(f"{self.manifest.variant}: processes")
         self.records: list[MeasurementRecord] = [
-            measure(step, str(everything), plan) for step in steps([artifact], plan.repetitions)
+            measure(step, str(everything), plan) for step in steps([artifact], REPETITIONS)
         ]
         self.row: Row = measured_row(self.manifest.variant, self.records, read_workload(str(everything)).facts.lengths)
         self.imports: ImportLedger = accounts.dependencies(artifact, short, plan, say)
@@ -125,16 +126,9 @@ def stage_table(one: Account, other: Account) -> str:
     return markdown(("stage", f"{a} adds", a, f"{b} adds", b), lines)
 
 
-def trained_f1(variant: str, plan: Settings) -> float:
+def trained_f1(variant: str, plan: Measuring) -> float:
     """Strict F1 of the embedded model through a variant, on the embedded corpus."""
-    record = child.run(
-        "slimner.eval.scoring:evaluate_in_child",
-        {"directory": str(artifact_of("news-zh", variant)), "corpus": CorpusSource(), "threads": 1},
-        EvaluationRecord,
-        timeout_s=plan.timeout_s,
-        environment=thread_environment(1),
-    )
-    return record.strict.f1
+    return evaluate(artifact_of("news-zh", variant), timeout_s=plan.timeout_s).strict.f1
 
 
 def result_table(one: Account, other: Account, f1: tuple[float, float]) -> str:
@@ -157,10 +151,10 @@ def result_table(one: Account, other: Account, f1: tuple[float, float]) -> str:
     ]
     for name, of, show in (
         ("artifact", lambda a: a.manifest.size_bytes, megabytes),
-        ("memory of one process, steady", lambda a: a.row.steady.value, megabytes),
-        ("response time p50, one process", lambda a: a.row.p50.value, milliseconds),
-        ("response time p95, one process", lambda a: a.row.p95.value if a.row.p95 else None, milliseconds),
-        ("cold start", lambda a: a.row.cold_start.value, seconds),
+        ("memory of one process, steady", lambda a: a.row.value("memory"), megabytes),
+        ("response time p50, one process", lambda a: a.row.value("p50"), milliseconds),
+        ("response time p95, one process", lambda a: a.row.value("p95"), milliseconds),
+        ("cold start", lambda a: a.row.value("cold_start"), seconds),
         ("server: QPS at five clients", lambda a: a.served.per_s, per_second),
         ("server: p50 at five clients", lambda a: a.served.p50_ms, milliseconds),
         ("server: summed PSS after traffic", lambda a: a.served.after.pss_bytes, megabytes),
@@ -172,6 +166,10 @@ def result_table(one: Account, other: Account, f1: tuple[float, float]) -> str:
         first, second = of(one), of(other)
         lines.append((name, show(first), show(second), change(first, second) if first and second else MISSING))
     return markdown(("", one.manifest.variant, other.manifest.variant, "change"), lines)
+
+
+def _spread(account: Account, metric: str) -> str:
+    return spread_of(account.row.spread(metric), METRICS[metric])
 
 
 def main() -> None:
@@ -242,9 +240,9 @@ PSS of one process, read at each stage, and of our server (Gunicorn, master and 
 
 Random logits lie close together, so more tags flip than a trained model's do. The server has two workers, preload, and
 one thread each. One process: p50
-{spread_of(first.row.p50, milliseconds)} and {spread_of(second.row.p50, milliseconds)}, memory
-{spread_of(first.row.steady, megabytes)} and {spread_of(second.row.steady, megabytes)}, 95 % over
-{plan.repetitions} fresh processes.
+{_spread(first, "p50")} and {_spread(second, "p50")}, memory
+{_spread(first, "memory")} and {_spread(second, "memory")}, 95 % over
+{REPETITIONS} fresh processes.
 
 Minimum memory is the least limit, to 8 MB and confirmed twice, under which everything is answered rightly and in at
 most three times the time it takes without ({held}).

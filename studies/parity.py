@@ -129,7 +129,7 @@ def compare(
     artifacts = {}
     for variant in variants:
         say(f"{name}: building {variant}")
-        artifacts[variant] = build(source, VARIANTS.get(variant), cache=cache_directory(), timeout_s=1800)[0]
+        artifacts[variant] = build(source, VARIANTS.get(variant), cache=cache_directory(), timeout_s=1800)[0].path
     predictors = {variant: open_predictor(path, threads=1) for variant, path in artifacts.items()}
     tokens = [len(predictors["fp32"].encode(text).ids) for text in texts]
     raised = [i for i, outcome in enumerate(theirs) if outcome.entities is None]

@@ -15,10 +15,11 @@ import time
 
 from common import artifact_of, settings, where_and_when
 from slimner.bench import measure, read_workload, steps
+from slimner.core.metrics import METRICS
 from slimner.core.statistics import Spread
 from slimner.reports.comparison import measured_row
+from slimner.reports.formatting import show
 from slimner.reports.tables import markdown
-from slimner.reports.units import megabytes, milliseconds, seconds
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--variant", default="onnx-int8")
     parser.add_argument("--workload", default="news-zh")
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--repetitions", type=int, default=3)
     given = parser.parse_args()
     artifact = artifact_of(given.checkpoint, given.variant)
     lengths = read_workload(given.workload).facts.lengths
@@ -35,30 +37,25 @@ def main() -> int:
     rows = []
     begun = time.monotonic()
     for run in range(given.runs):
-        records = [measure(step, given.workload, plan) for step in steps([artifact], plan.repetitions)]
+        records = [measure(step, given.workload, plan) for step in steps([artifact], given.repetitions)]
         rows.append(measured_row(given.variant, records, lengths))
         sys.stderr.write(f"run {run + 1} of {given.runs}, {time.monotonic() - begun:.0f} s\n")
     lines, worst = [], given.runs
-    for name, of, unit in (
-        ("memory (PSS, steady)", lambda row: row.steady, megabytes),
-        ("p50", lambda row: row.p50, milliseconds),
-        ("p95", lambda row: row.p95, milliseconds),
-        ("cold start", lambda row: row.cold_start, seconds),
-    ):
-        found: list[Spread] = [of(row) for row in rows]
+    for metric in (METRICS[name] for name in ("memory", "p50", "p95", "cold_start")):
+        found: list[Spread] = [row.spread(metric.name) for row in rows]
         middle = statistics.median(figure.value for figure in found)
         held = sum(figure.low <= middle <= figure.high for figure in found if figure.low is not None)
         halves = sorted(figure.half_width / figure.value for figure in found if figure.half_width is not None)
         lines.append(
             (
-                name,
-                unit(middle),
-                f"{unit(min(f.value for f in found))} to {unit(max(f.value for f in found))}",
+                metric.title,
+                show(metric, middle),
+                f"{show(metric, min(f.value for f in found))} to {show(metric, max(f.value for f in found))}",
                 f"±{statistics.median(halves) * 100:.1f} % (±{halves[0] * 100:.1f} to ±{halves[-1] * 100:.1f} %)",
                 f"{held} of {len(found)}",
             )
         )
-        if name != "cold start":
+        if metric.name != "cold_start":
             worst = min(worst, held)
     headings = ("figure", "median of the runs", "lowest to highest", "interval of one run", "hold the median")
     print(markdown(headings, lines))

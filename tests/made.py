@@ -14,8 +14,8 @@ from slimner.core.records import (
     MeasurementRecord,
     Parity,
     Results,
+    RunSettings,
     Score,
-    Settings,
     Stage,
     Threads,
     TimelinePoint,
@@ -116,7 +116,7 @@ def make(
         checkpoint=CheckpointFacts(name="m", architecture="Bert", parameters=1000, sha256="", labels=("O", "B-PER")),
         corpus=CorpusFacts(name="c", sha256="c", sentences=1600, entities=1600),
         workload=WorkloadFacts(name="w", sha256="w", lengths=tuple(range(10, 110))),
-        settings=Settings(
+        settings=RunSettings(
             variants=(*figures, *broken),
             baseline="fp32",
             threads=1,

@@ -1,6 +1,6 @@
 """Checkpoints, variants and artifacts; `open_predictor` is the only loading door. Importing this imports no torch."""
 
-from .artifacts import Manifest, read_manifest, verify
+from .artifacts import Artifact, Manifest, read_manifest, verify
 from .checkpoints import Checkpoint, resolve_checkpoint
 from .configuration import LoadOptions
 from .predictor import Entity, Predictor, open_predictor
@@ -8,6 +8,7 @@ from .variant import VARIANTS, Model, Variant
 
 __all__ = [
     "VARIANTS",
+    "Artifact",
     "Checkpoint",
     "Entity",
     "LoadOptions",

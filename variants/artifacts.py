@@ -59,6 +59,13 @@ class Manifest(Record, frozen=True, kw_only=True):
         return sum(file.size_bytes for file in self.files.values())
 
 
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory whose every file was checked against its hash when this was made, by `verify` or by the build."""
+
+    path: Path
+    manifest: Manifest
+
+
 def artifact_name(variant: str, key: str) -> str:
     """Directory name of an artifact in the cache."""
     return f"{variant}-{key[:12]}"
@@ -111,8 +118,8 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def verify(directory: Path) -> Manifest:
-    """The manifest, after every file's content was checked against its hash; ArtifactError names the changed file."""
+def verify(directory: Path) -> Artifact:
+    """The artifact, after every file's content was checked against its hash; ArtifactError names the changed file."""
     manifest = read_manifest(directory)
     there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
     if strange := sorted(there - {MANIFEST, *manifest.files}):
@@ -120,4 +127,4 @@ def verify(directory: Path) -> Manifest:
     for name, file in manifest.files.items():
         if sha256_file(directory / name) != file.sha256:
             raise ArtifactError(f"{directory / name} was changed after it was built", "build the artifact again")
-    return manifest
+    return Artifact(path=directory, manifest=manifest)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
@@ -21,6 +20,7 @@ from ..core.store import directory_in_place, write_json
 from .artifacts import (
     MANIFEST,
     MANIFEST_SCHEMA,
+    Artifact,
     Manifest,
     artifact_key,
     artifact_name,
@@ -28,7 +28,7 @@ from .artifacts import (
     read_manifest,
     verify,
 )
-from .checkpoints import Checkpoint, resolve_checkpoint
+from .checkpoints import Checkpoint
 from .variant import VARIANTS, BuildContext, Variant
 
 FP32_TOLERANCE = 1e-4
@@ -56,8 +56,8 @@ def _tools(variant: Variant) -> dict[str, str]:
     return versions(("slimner", *LIBRARIES)) | dict([VARIANTS.distribution(variant.name)])
 
 
-def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: float) -> tuple[Path, bool]:
-    """Directory of the artifact, and whether it was there already.
+def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: float) -> tuple[Artifact, bool]:
+    """The artifact, verified, and whether it was there already.
 
     A cached artifact that was changed since is built again. Raises MissingDependencyError, or ChildError when the
     build failed; nothing half-built is left in either case.
@@ -66,8 +66,9 @@ def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: f
     target = cache / "artifacts" / artifact_name(variant.name, key)
     if target.exists():
         try:
-            if verify(target).key == key:
-                return target, True
+            artifact = verify(target)
+            if artifact.manifest.key == key:
+                return artifact, True
         except ArtifactError:
             pass
         shutil.rmtree(target)
@@ -76,19 +77,8 @@ def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: f
             f"building '{variant.name}' needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
         )
     with directory_in_place(target) as directory:
-        child.run(
-            "slimner.variants.building:build_in_child",
-            {
-                "checkpoint": str(checkpoint.path),
-                "name": checkpoint.name,
-                "variant": variant.name,
-                "directory": str(directory),
-                "key": key,
-            },
-            Manifest,
-            timeout_s=timeout_s,
-        )
-    return target, False
+        manifest = child.call(build_in_child, checkpoint, variant.name, directory, key).run(timeout_s=timeout_s)
+    return Artifact(path=target, manifest=manifest), False
 
 
 def place(artifact: Path, out: Path) -> None:
@@ -101,11 +91,10 @@ def place(artifact: Path, out: Path) -> None:
         shutil.copytree(artifact, directory, dirs_exist_ok=True)
 
 
-def build_in_child(checkpoint: str, name: str, variant: str, directory: str, key: str) -> Manifest:
+def build_in_child(source: Checkpoint, variant: str, target: Path, key: str) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
-    source = msgspec.structs.replace(resolve_checkpoint(checkpoint), name=name)
-    chosen, target = VARIANTS.get(variant), Path(directory)
+    chosen = VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
     chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))

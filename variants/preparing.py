@@ -80,12 +80,7 @@ def prepared(source: Path, options: LoadOptions) -> Path:
         _configure(source / CONFIG, directory, changes | ({"ner_scheme": options.scheme} if options.scheme else {}))
         if not whole or not (source / TOKENIZER).is_file():
             require_transformers()
-            child.run(
-                "slimner.variants.preparing:convert_in_child",
-                {"source": str(source), "weights": [str(path) for path in weights], "directory": str(directory)},
-                bool,
-                timeout_s=TIMEOUT_S,
-            )
+            child.call(convert_in_child, source, weights, directory).run(timeout_s=TIMEOUT_S)
     return target
 
 
@@ -136,14 +131,12 @@ def _configure(config: Path, directory: Path, changes: Mapping[str, Any]) -> Non
     write_json(directory / CONFIG, json.loads(config.read_text(encoding="utf-8")) | changes)
 
 
-def convert_in_child(source: str, weights: list[str], directory: str) -> bool:
+def convert_in_child(source: Path, weights: list[Path], directory: Path) -> None:
     """The child's job: the weights in one safetensors file under the names of transformers, and a fast tokenizer."""
-    target = Path(directory)
-    if not (target / WEIGHTS).exists():
-        _convert_weights([Path(path) for path in weights], target)
-    if not (target / TOKENIZER).exists():
-        _convert_tokenizer(Path(source), target)
-    return True
+    if not (directory / WEIGHTS).exists():
+        _convert_weights(weights, directory)
+    if not (directory / TOKENIZER).exists():
+        _convert_tokenizer(source, directory)
 
 
 def _convert_weights(files: list[Path], target: Path) -> None:

@@ -107,19 +107,7 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     require_transformers()
     with directory_in_place(target) as directory:
         size = _write_tokenizer(SHAPES[base], Path(vocabulary) if vocabulary else None, directory)
-        child.run(
-            "slimner.variants.synthetic:make_in_child",
-            {
-                "shape": base,
-                "sizes": sizes,
-                "vocabulary": size,
-                "tags": list(tags),
-                "scheme": options.scheme,
-                "directory": str(directory),
-            },
-            bool,
-            timeout_s=TIMEOUT_S,
-        )
+        child.call(make_in_child, base, sizes, size, tags, options.scheme, directory).run(timeout_s=TIMEOUT_S)
     return target
 
 
@@ -129,8 +117,8 @@ def _tags(shape: Shape) -> tuple[str, ...]:
 
 
 def make_in_child(
-    shape: str, sizes: dict[str, int], vocabulary: int, tags: list[str], scheme: str | None, directory: str
-) -> bool:
+    shape: str, sizes: dict[str, int], vocabulary: int, tags: tuple[str, ...], scheme: str | None, directory: Path
+) -> None:
     """The child's job: the weights, and the configuration."""
     import torch
     from transformers import AutoModelForTokenClassification
@@ -154,7 +142,6 @@ def make_in_child(
         }
     path = Path(directory) / CONFIG
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | own)
-    return True
 
 
 def configured(shape: str, sizes: Mapping[str, int], vocabulary: int, tags: Sequence[str]) -> Any:

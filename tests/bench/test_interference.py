@@ -11,7 +11,7 @@ import pytest
 from slimner.bench import Step, measure
 from slimner.bench.interference import Interference, Meter
 from slimner.bench.process import MOST_ATTEMPTS, in_blocks
-from slimner.core.records import Settings
+from slimner.core.records import Measuring
 from slimner.variants import open_predictor
 
 pytestmark = pytest.mark.alone
@@ -73,9 +73,7 @@ def test_a_block_disturbed_by_a_hog_is_measured_again_until_it_is_gone(
 
 
 def test_a_hog_that_stays_leaves_marked_blocks(artifacts: dict[str, Path], small_workload: Path) -> None:
-    settings = Settings(
-        variants=(), baseline="", threads=1, repetitions=1, samples=400, warmup=5, timeout_s=120, seed=1
-    )
+    settings = Measuring(samples=400, warmup=5, timeout_s=120)
     running = hogs()
     try:
         record = measure(Step(artifact=artifacts["fp32"], repetition=1), str(small_workload), settings)

@@ -6,15 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 from slimner.bench import Step, measure, read_workload, steps
-from slimner.bench.process import warm_up
+from slimner.bench.process import sample_in_child, warm_up
 from slimner.core import child
 from slimner.core.errors import UserError
 from slimner.core.machine import describe
-from slimner.core.records import MeasurementRecord, Settings, TimelinePoint
+from slimner.core.records import MeasurementRecord, Measuring
 from slimner.core.statistics import by_length
 from slimner.reports.ledger import unexplained_bytes
 
-SETTINGS = Settings(variants=(), baseline="", threads=1, repetitions=1, samples=30, warmup=5, timeout_s=120, seed=1)
+SETTINGS = Measuring(threads=1, samples=30, warmup=5, timeout_s=120, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -144,18 +144,17 @@ def test_variants_take_turns_and_every_other_round_runs_backwards() -> None:
     ]
 
 
-def test_the_sampler_sees_memory_it_did_not_allocate() -> None:
+def test_the_sampler_sees_memory_it_did_not_allocate(tmp_path: Path) -> None:
     jobs = {"PYTHONPATH": str(Path(__file__).parents[1] / "core")}
-    with child.started("jobs:hold_memory", {"megabytes": 120, "seconds": 2.0}, jobs) as grown:
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as directory:
-            gate = os.path.join(directory, "gate")
-            os.mkfifo(gate)
-            sampling = {"process": grown.pid, "interval_s": 0.05, "timeout_s": 60, "gate": gate}
-            with child.started("slimner.bench.process:sample_in_child", sampling) as sampler:
-                assert grown.result(int, 60) == 120_000_000
-                points = sampler.result(tuple[TimelinePoint, ...], 30)
+    holding = child.Call("jobs:hold_memory", {"megabytes": 120, "seconds": 2.0}, int)
+    begin = tmp_path / "begin"
+    os.mkfifo(begin)
+    with (
+        holding.started(jobs) as grown,
+        child.call(sample_in_child, grown.pid, 0.05, 60.0, begin).started() as sampler,
+    ):
+        assert grown.result(60) == 120_000_000
+        points = sampler.result(30)
     assert 120_000_000 < max(point.pss_bytes for point in points) < 200_000_000
 
 

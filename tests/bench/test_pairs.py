@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimner.bench.pairs import Pair, measure_pairs, order
+from slimner.bench.pairs import Pair, Tally, measure_pairs, order
 from slimner.core.errors import UserError
 from slimner.core.journal import Journal
-from slimner.core.records import Settings
+from slimner.core.records import Measuring
 
 from ..made import block, measurement
 
-SETTINGS = Settings(variants=(), baseline="", threads=1, repetitions=3, samples=20, warmup=2, timeout_s=120, seed=7)
+SETTINGS = Measuring(threads=1, samples=20, warmup=2, timeout_s=120, seed=7)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_each_block_of_two_pairs_has_both_orders_and_a_seed_gives_the_same_again(seed: int, pairs: int) -> None:
-    found = order(seed, pairs)
-    assert len(found) == pairs
-    assert found == order(seed, pairs)
+    found = list(islice(order(seed), pairs))
+    assert found == list(islice(order(seed), pairs))
     assert all(one != other for one, other in zip(found[::2], found[1::2], strict=False))
 
 
 def test_seeds_start_blocks_with_either_side() -> None:
-    assert {order(seed, 1)[0] for seed in range(20)} == {True, False}
+    assert {next(order(seed)) for seed in range(20)} == {True, False}
 
 
-def test_pairs_are_measured_until_the_question_is_settled(artifacts: dict[str, Path], small_workload: Path) -> None:
-    seen: list[int] = []
-
-    def settled(pairs: Sequence[Pair]) -> bool:
-        seen.append(len(pairs))
-        return len(pairs) == 2
-
-    run = measure_pairs(
-        artifacts["onnx-fp32"],
-        artifacts["onnx-int8"],
-        str(small_workload),
-        SETTINGS,
-        settled=settled,
-        looks=(1, 2, 9),
-        budget_s=600,
-    )
-    if run.ended != "settled":  # the machine was too busy for the pairs to count: then it says so
-        assert "disturbed" in run.ended
-        return
-    assert seen == [1, 2]
-    assert run.looks == (1, 2)
-    assert [record.variant for record in run.baseline] == ["onnx-fp32"] * 2
-    assert [record.variant for record in run.candidate] == ["onnx-int8"] * 2
-    assert all(pair.baseline.texts == pair.candidate.texts for pair in run.pairs)
-    assert all(pair.baseline.concurrent is None for pair in run.pairs)
+def test_pairs_are_measured_for_as_long_as_they_are_asked_for(artifacts: dict[str, Path], small_workload: Path) -> None:
+    measured = measure_pairs(artifacts["onnx-fp32"], artifacts["onnx-int8"], str(small_workload), SETTINGS)
+    pairs = list(islice(measured, 2))
+    assert [pair.number for pair in pairs] == [1, 2]
+    assert [pair.baseline_first for pair in pairs] == list(islice(order(SETTINGS.seed), 2))
+    assert [pair.baseline.variant for pair in pairs] == ["onnx-fp32"] * 2
+    assert [pair.candidate.variant for pair in pairs] == ["onnx-int8"] * 2
+    assert all(pair.baseline.texts == pair.candidate.texts for pair in pairs)
+    assert all(pair.baseline.concurrent is None for pair in pairs)
 
 
 def kept(journal: Journal, disturbed: Sequence[bool]) -> None:
@@ -67,44 +51,40 @@ def kept(journal: Journal, disturbed: Sequence[bool]) -> None:
         journal.put(f"pair {number}", Pair(number=number, baseline_first=True, baseline=one, candidate=two))
 
 
-def resumed(
-    tmp_path: Path, disturbed: Sequence[bool], *, looks: tuple[int, ...], budget_s: float = 1e9
-) -> tuple[list[int], str]:
+def resumed(tmp_path: Path, disturbed: Sequence[bool], *, looks: tuple[int, ...], budget_s: float = 1e9) -> Tally:
     journal = Journal(tmp_path / "journal", "x")
     kept(journal, disturbed)
     nowhere = tmp_path / "nowhere"
-    run = measure_pairs(
-        nowhere, nowhere, "none", SETTINGS, settled=lambda pairs: False, looks=looks, budget_s=budget_s, journal=journal
-    )
-    return [pair.number for pair in run.pairs], run.ended
+    tally = Tally(looks, budget_s)
+    for pair in measure_pairs(nowhere, nowhere, "none", SETTINGS, journal=journal):
+        tally.take(pair)
+        if tally.ended:
+            break
+    return tally
 
 
 def test_an_interrupted_measurement_goes_on_with_its_pairs_and_disturbed_ones_do_not_count(tmp_path: Path) -> None:
-    numbers, ended = resumed(tmp_path, [False, True, False, False, True, False], looks=(2, 4))
-    assert numbers == [1, 3, 4, 6]
-    assert ended == "4 pairs, the most that are looked at"
+    tally = resumed(tmp_path, [False, True, False, False, True, False], looks=(2, 4))
+    assert [pair.number for pair in tally.pairs] == [1, 3, 4, 6]
+    assert [pair.number for pair in tally.rejected] == [2, 5]
+    assert tally.looked == [2, 4]
+    assert tally.ended == "4 pairs, the most that are looked at"
 
 
 def test_a_machine_that_is_never_quiet_ends_it_with_the_reason(tmp_path: Path) -> None:
-    numbers, ended = resumed(tmp_path, [True] * 20, looks=(2, 4))
-    assert numbers == []
-    assert "disturbed by something else" in ended
+    tally = resumed(tmp_path, [True] * 20, looks=(2, 4))
+    assert [pair.number for pair in tally.pairs] == []
+    assert "disturbed by something else" in tally.ended
 
 
 def test_a_spent_budget_ends_it_with_what_there_is(tmp_path: Path) -> None:
-    numbers, ended = resumed(tmp_path, [False, False, False], looks=(10,), budget_s=-1)
-    assert numbers == [1, 2, 3]
-    assert "budget" in ended
+    tally = resumed(tmp_path, [False, False, False], looks=(10,), budget_s=-1)
+    assert [pair.number for pair in tally.pairs] == [1]
+    assert tally.looked == [1]
+    assert "budget" in tally.ended
 
 
 def test_a_process_that_fails_ends_it_with_an_error(tmp_path: Path, small_workload: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="manifest"):
-        measure_pairs(
-            tmp_path / "empty",
-            tmp_path / "empty",
-            str(small_workload),
-            SETTINGS,
-            settled=lambda pairs: True,
-            budget_s=60,
-        )
+        next(measure_pairs(tmp_path / "empty", tmp_path / "empty", str(small_workload), SETTINGS))

@@ -14,11 +14,11 @@ from slimner.bench.limits import RESOLUTION_BYTES
 from slimner.bench.server import family, gunicorn, serving
 from slimner.core.errors import ChildError
 from slimner.core.ledger_records import ServerPoint
-from slimner.core.records import Settings
+from slimner.core.records import Measuring
 from slimner.reports.ledger import fit, server
 from slimner.variants import open_predictor
 
-SETTINGS = Settings(variants=(), baseline="", threads=1, repetitions=0, samples=20, warmup=2, timeout_s=120, seed=1)
+SETTINGS = Measuring(threads=1, samples=20, warmup=2, timeout_s=120, seed=1)
 
 
 @pytest.fixture(scope="module")

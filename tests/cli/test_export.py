@@ -20,8 +20,8 @@ from slimner.core.records import (
     EvaluationRecord,
     MeasurementRecord,
     Results,
+    RunSettings,
     Score,
-    Settings,
     Threads,
     Warmup,
     WorkloadFacts,
@@ -97,7 +97,7 @@ def results(
         ),
         corpus=CorpusFacts(name="news", sha256="c", sentences=100, entities=100),
         workload=WorkloadFacts(name="texts", sha256="w", lengths=(40,) * SAMPLES),
-        settings=Settings(
+        settings=RunSettings(
             variants=(*base_ms, *broken),
             baseline="fp32",
             threads=1,

@@ -127,14 +127,15 @@ def test_compare_says_for_each_metric_what_became_of_it(slimner: Slimner, tmp_pa
     assert "+28.6 %" in memory
     back = slimner("compare", new, old, "--variant", "lean", "--json")
     (comparison,) = msgspec.json.decode(back.stdout, type=list[Comparison])
-    assert comparison.of("pss").verdict == "better"
+    assert comparison.of("memory").verdict == "better"
 
 
 def test_compare_finds_the_same_in_a_copy_or_cannot_tell_in_a_short_time(
     slimner: Slimner, artifacts: dict[str, Path], small_corpus: Path, small_workload: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(artifacts["onnx-int8"], tmp_path / "copy")
-    (tmp_path / "policy.toml").write_text('[constraints]\nf1_max_drop = "1pp"\n[margins]\npss = "50%"\np50 = "300%"\n')
+    policy = '[constraints]\nf1_max_drop = "1pp"\n[margins]\nmemory = "50%"\np50 = "300%"\n'
+    (tmp_path / "policy.toml").write_text(policy)
     done = slimner(
         *("compare", artifacts["onnx-int8"], tmp_path / "copy", "--corpus", small_corpus, "--workload", small_workload),
         *("--policy", "policy.toml", "--warmup", "2", "--budget", "90s"),
@@ -205,7 +206,7 @@ def test_failed_results_never_become_a_baseline(slimner: Slimner, tmp_path: Path
 
 def test_pick_explains_itself_and_names_the_closest_when_nothing_fits(slimner: Slimner, tmp_path: Path) -> None:
     saved(tmp_path / "results.json", BASE)
-    (tmp_path / "policy.toml").write_text('objective = "p50"\n[constraints]\npss_max = "66MB"\n')
+    (tmp_path / "policy.toml").write_text('objective = "p50"\n[constraints]\nmemory_max = "66MB"\n')
     done = slimner("pick", "results.json")
     assert done.returncode == 0, done.stderr
     assert "winner  lean because memory -82 %" in done.stdout
@@ -213,7 +214,7 @@ def test_pick_explains_itself_and_names_the_closest_when_nothing_fits(slimner: S
     assert none.returncode == 1
     assert "winner  none" in none.stdout
     assert "closest is lean" in none.stdout
-    assert "near    lean would pass with pss_max = 70 MB" in none.stdout
+    assert "near    lean would pass with memory_max = 70 MB" in none.stdout
     assert json.loads(slimner("pick", "results.json", "--json").stdout)["front"] == ["lean"]
 
 
@@ -263,7 +264,7 @@ def test_calibration_is_kept_and_becomes_the_margin_of_a_gate(
     (stored,) = (tmp_path / "cache" / "calibration").glob("*.json")
     calibration = msgspec.json.decode(stored.read_bytes(), type=Calibration)
     assert calibration.pairs == 20
-    assert {metric.metric for metric in calibration.metrics} == {"pss", "p50", "p95"}
+    assert {metric.metric for metric in calibration.metrics} == {"memory", "p50", "p95"}
     saved(tmp_path / "old.json", BASE)
     gate = slimner("gate", "--baseline", "old.json", "--candidate", "old.json", environment=environment)
     assert f"p50 {calibration.margins['p50'] * 100:.1f} % (calibrated)" in gate.stdout

@@ -7,27 +7,31 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import msgspec
 
 
 def add(a: int, b: int) -> int:
     return a + b
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> int:
     raise ValueError(message)
 
 
-def kill_itself(number: int) -> None:
+def kill_itself(number: int) -> int:
     sys.stdout.write("last words")
     sys.stdout.flush()
     os.kill(os.getpid(), number)
+    return 0
 
 
-def leave() -> None:
+def leave() -> int:
     os._exit(3)
 
 
-def sleep_for_ever() -> None:
+def sleep_for_ever() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         time.sleep(60)
@@ -51,3 +55,16 @@ def hold_memory(megabytes: int, seconds: float) -> int:
 
 def leave_a_process_behind() -> int:
     return subprocess.Popen(["sleep", "600"]).pid
+
+
+class Thing(msgspec.Struct, frozen=True):
+    where: Path
+    sizes: tuple[int, ...]
+
+
+def describe(where: Path, thing: Thing) -> Thing:
+    return Thing(where=where / type(thing).__name__, sizes=(*thing.sizes, 3))
+
+
+def untyped(a):  # type: ignore[no-untyped-def]
+    return a

@@ -6,33 +6,36 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from slimner.core import child
 from slimner.core.errors import ChildError, CorpusError
+from slimner.eval import CorpusSource, read_corpus
 
 JOBS = {"PYTHONPATH": str(Path(__file__).parent)}
+sys.path.append(JOBS["PYTHONPATH"])
+import jobs  # noqa: E402  (a module by itself: a child imports it by this name)
 
 
-def run(job: str, timeout_s: float = 60, **arguments: object) -> int:
-    return child.run(f"jobs:{job}", dict(arguments), int, timeout_s=timeout_s, environment=JOBS)
+def run(job: Callable[..., int], timeout_s: float = 60, **arguments: object) -> int:
+    return child.call(job, **arguments).run(timeout_s=timeout_s, environment=JOBS)
 
 
 def test_a_job_gets_its_arguments_and_returns_its_record() -> None:
-    assert run("add", a=2, b=3) == 5
+    assert run(jobs.add, a=2, b=3) == 5
 
 
 def test_an_environment_reaches_the_child_before_its_first_import() -> None:
-    seen = child.run(
-        "jobs:environment", {"name": "OMP_NUM_THREADS"}, str, timeout_s=60, environment={**JOBS, "OMP_NUM_THREADS": "1"}
-    )
+    asking = child.call(jobs.environment, "OMP_NUM_THREADS")
+    seen = asking.run(timeout_s=60, environment={**JOBS, "OMP_NUM_THREADS": "1"})
     assert seen == "1"
 
 
 def test_an_exception_comes_back_with_its_type_and_traceback() -> None:
     with pytest.raises(ChildError, match="ValueError: no such thing") as caught:
-        run("fail", message="no such thing")
+        run(jobs.fail, message="no such thing")
     assert caught.value.kind == "raised"
     assert "Traceback" in caught.value.stderr_tail
 
@@ -40,29 +43,29 @@ def test_an_exception_comes_back_with_its_type_and_traceback() -> None:
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "crashed")])
 def test_a_signal_is_named_and_the_last_words_are_kept(number: int, kind: str) -> None:
     with pytest.raises(ChildError, match=signal.Signals(number).name) as caught:
-        run("kill_itself", number=int(number))
+        run(jobs.kill_itself, number=int(number))
     assert caught.value.kind == kind
     assert "last words" in caught.value.stderr_tail
 
 
 def test_a_child_killed_by_hand_is_a_failure_with_a_reason() -> None:
-    with child.started("jobs:sleep_for_ever", {}, JOBS) as started:
+    with child.call(jobs.sleep_for_ever).started(JOBS) as started:
         threading.Timer(0.5, os.kill, (started.pid, signal.SIGKILL)).start()
         with pytest.raises(ChildError, match="memory ran out") as caught:
-            started.result(int, 60)
+            started.result(60)
     assert caught.value.kind == "killed"
 
 
 def test_a_child_that_writes_nothing_is_a_failure() -> None:
     with pytest.raises(ChildError, match="exit code 3") as caught:
-        run("leave")
+        run(jobs.leave)
     assert caught.value.kind == "no-record"
 
 
 def test_a_child_that_sleeps_for_ever_is_stopped_in_time() -> None:
     started = time.monotonic()
     with pytest.raises(ChildError, match="still running after 1") as caught:
-        run("sleep_for_ever", timeout_s=1)
+        run(jobs.sleep_for_ever, timeout_s=1)
     assert caught.value.kind == "timed-out"
     assert time.monotonic() - started < 30
 
@@ -71,10 +74,11 @@ def test_a_child_out_of_memory_is_a_failure_with_that_reason() -> None:
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 2_000_000_000))
+import jobs
 from slimner.core import child
 from slimner.core.errors import ChildError
 try:
-    child.run("jobs:allocate", {"megabytes": 4000}, int, timeout_s=60)
+    child.call(jobs.allocate, 4000).run(timeout_s=60)
 except ChildError as error:
     print(error)
 """
@@ -87,7 +91,7 @@ except ChildError as error:
 def test_the_parent_sleeps_while_a_child_works() -> None:
     before = time.process_time()
     with pytest.raises(ChildError):
-        run("sleep_for_ever", timeout_s=2)
+        run(jobs.sleep_for_ever, timeout_s=2)
     assert time.process_time() - before < 0.2
 
 
@@ -95,10 +99,11 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"""
 from pathlib import Path
+import jobs
 from slimner.core import child
-started = child.start("jobs:sleep_for_ever", {{}})
+started = child.call(jobs.sleep_for_ever).start()
 Path({str(note)!r}).write_text(str(started.pid))
-started.result(int, 600)
+started.result(600)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **JOBS})
     deadline = time.monotonic() + 30
@@ -121,18 +126,18 @@ started.result(int, 600)
 
 def test_a_users_mistake_found_in_a_child_is_still_the_users_mistake() -> None:
     with pytest.raises(CorpusError, match="no corpus 'nowhere'; give a file"):
-        child.run("slimner.eval.corpora:read_corpus", {"source": "nowhere"}, int, timeout_s=60)
+        child.call(read_corpus, CorpusSource(name="nowhere")).run(timeout_s=60)
 
 
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "msgspec.py").write_text("raise RuntimeError('imported from the working directory')")
     monkeypatch.chdir(tmp_path)
-    assert run("add", a=1, b=1) == 2
+    assert run(jobs.add, a=1, b=1) == 2
 
 
 @pytest.mark.parametrize("timeout_s", [1e9, float("inf"), float("nan")])
 def test_any_time_limit_is_a_time_limit(timeout_s: float) -> None:
-    assert run("add", timeout_s=timeout_s, a=1, b=1) == 2
+    assert run(jobs.add, timeout_s=timeout_s, a=1, b=1) == 2
 
 
 def test_waiting_works_where_the_kernel_gives_no_process_handle(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,13 +145,13 @@ def test_waiting_works_where_the_kernel_gives_no_process_handle(monkeypatch: pyt
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(os, "pidfd_open", refuse)
-    assert run("add", a=1, b=1) == 2
+    assert run(jobs.add, a=1, b=1) == 2
     with pytest.raises(ChildError, match="still running"):
-        run("sleep_for_ever", timeout_s=1)
+        run(jobs.sleep_for_ever, timeout_s=1)
 
 
 def test_what_a_child_leaves_running_is_ended_with_it() -> None:
-    left = run("leave_a_process_behind")
+    left = run(jobs.leave_a_process_behind)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -156,3 +161,22 @@ def test_what_a_child_leaves_running_is_ended_with_it() -> None:
             return
         time.sleep(0.05)
     pytest.fail("it is still running")
+
+
+def test_paths_and_records_reach_the_child_as_what_they_are(tmp_path: Path) -> None:
+    told = child.call(jobs.describe, tmp_path, jobs.Thing(where=tmp_path, sizes=(1, 2))).run(
+        timeout_s=60, environment=JOBS
+    )
+    assert told == jobs.Thing(where=tmp_path / "Thing", sizes=(1, 2, 3))
+
+
+def test_what_a_child_could_not_import_or_type_is_refused_before_it_starts() -> None:
+    def nested() -> int:
+        return 1
+
+    with pytest.raises(TypeError, match="cannot be imported"):
+        child.call(nested)
+    with pytest.raises(TypeError, match="does not say what it returns"):
+        child.call(jobs.untyped)
+    with pytest.raises(TypeError, match="missing a required argument"):
+        child.call(jobs.add, 1)  # type: ignore[call-arg]

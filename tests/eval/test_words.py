@@ -124,7 +124,7 @@ def test_a_sentence_longer_than_the_model_keeps_its_answers(
 
 def test_an_artifact_scores_on_words_what_transformers_scores(tmp_path: Path, cache: Path) -> None:
     checkpoint = make_checkpoint(tmp_path / "words", *word_piece(), "Bert")
-    artifact = build(resolve_checkpoint(str(checkpoint)), VARIANTS.get("fp32"), cache=cache, timeout_s=300)[0]
+    artifact = build(resolve_checkpoint(str(checkpoint)), VARIANTS.get("fp32"), cache=cache, timeout_s=300)[0].path
     corpus = read_corpus(write(tmp_path, sentences(100, 14, seed=2)))
     gold = [list(sentence.tags) for sentence in corpus.sentences]
     ours = evaluate(artifact, corpus, 1)

@@ -15,9 +15,8 @@ from slimner.core.records import EvaluationRecord, Failure, Results
 from slimner.core.verdicts import sides
 from slimner.reports import Policy, Question, compare_sides
 from slimner.reports.calibration import calibrate, outcomes, resample
-from slimner.reports.gate import BUILT_IN, EXIT_CODES, checks, failures, margins, outcome_of
+from slimner.reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
 from slimner.reports.gate_output import github_annotations, junit, summary
-from slimner.reports.policy import GATED
 
 from ..made import make
 
@@ -36,7 +35,7 @@ def found(candidate: Results, policy: Policy) -> dict[str, str]:
 
 def test_results_like_the_baseline_pass_what_is_sure_and_leave_noisy_timings_open() -> None:
     outcomes_by_name = found(BASE, Policy())
-    assert outcomes_by_name["f1"] == outcomes_by_name["size"] == outcomes_by_name["pss"] == "pass"
+    assert outcomes_by_name["f1"] == outcomes_by_name["size"] == outcomes_by_name["memory"] == "pass"
     assert outcomes_by_name["p50"] == "not judged"  # two processes a side say little
     assert found(BASE, Policy(margins={"p50": 0.01}))["p50"] == "inconclusive"
 
@@ -78,24 +77,24 @@ def test_without_a_gold_entity_there_is_nothing_to_judge_and_the_gate_fails() ->
 
 
 def test_a_gate_judges_the_metrics_whose_margins_the_policy_names() -> None:
-    assert set(found(BASE, Policy(margins={"pss": 0.05}))) == {"f1", "pss"}
+    assert set(found(BASE, Policy(margins={"memory": 0.05}))) == {"f1", "memory"}
     assert set(found(BASE, Policy(f1_max_drop_pp=None, margins={"size": None}))) == {"size"}
 
 
 @pytest.mark.parametrize(
-    ("figures", "metric"), [((330, 100, 8.0), "f1"), ((380, 120, 8.0), "pss"), ((380, 120, 8.0), "size")]
+    ("figures", "metric"), [((330, 100, 8.0), "f1"), ((380, 120, 8.0), "memory"), ((380, 120, 8.0), "size")]
 )
 def test_each_metric_can_fail_a_gate(figures: tuple[int, int, float], metric: str) -> None:
-    policy = Policy(margins={"pss": None, "size": None})
+    policy = Policy(margins={"memory": None, "size": None})
     assert found(make({"fp32": figures}), policy)[metric] == "regression"
 
 
 @pytest.mark.parametrize(
     ("limits", "outcome"),
-    [({"pss_max": 101e6}, "pass"), ({"pss_max": 99e6}, "regression"), ({"p50_max": 8.7}, "inconclusive")],
+    [({"memory_max": 101e6}, "pass"), ({"memory_max": 99e6}, "regression"), ({"p50_max": 8.7}, "inconclusive")],
 )
 def test_a_candidate_has_to_keep_the_policys_constraints(limits: dict[str, float], outcome: str) -> None:
-    assert found(BASE, Policy(margins={"pss": 0.05}, limits=limits))[next(iter(limits))] == outcome
+    assert found(BASE, Policy(margins={"memory": 0.05}, limits=limits))[next(iter(limits))] == outcome
 
 
 def test_timings_of_another_machine_are_not_judged_unless_the_policy_names_them() -> None:
@@ -185,7 +184,7 @@ def test_a_summary_has_every_check_and_what_it_rests_on() -> None:
 
 def pool(deviation: float, pairs: int = 40) -> dict[str, list[float]]:
     draw = random.Random(5)
-    return {name: [draw.gauss(0, deviation) for _ in range(pairs)] for name in ("pss", "p50")}
+    return {name: [draw.gauss(0, deviation) for _ in range(pairs)] for name in ("memory", "p50")}
 
 
 def test_calibrated_gates_rarely_err_and_catch_what_they_say_they_catch() -> None:
@@ -209,6 +208,5 @@ def test_a_quieter_machine_sees_smaller_changes_down_to_those_that_do_not_matter
     assert quiet.margin == METRICS["p50"].floor
 
 
-def test_built_in_margins_are_there_for_every_metric_that_can_have_one() -> None:
-    assert set(BUILT_IN) == set(METRICS) - {"f1"}
-    assert set(GATED) <= set(METRICS)
+def test_every_metric_but_f1_has_a_margin_of_its_own() -> None:
+    assert {name for name, metric in METRICS.items() if metric.margin} == set(METRICS) - {"f1"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from slimner.core.errors import UserError
-from slimner.core.quantities import MILLISECONDS, SHARES, SIZES, quantity
+from slimner.core.units import MILLISECONDS, SHARES, SIZES, quantity
 from slimner.reports import Policy, read_policy
 
 WHOLE = """
@@ -16,7 +16,7 @@ tie = "3%"
 [constraints]
 f1_max_drop = "0.3pp"
 f1_min = "88 %"
-pss_max = "300MB"
+memory_max = "300MB"
 p95_max = "0.12s"
 artifact_max = "150MiB"
 qps_min = "20/s"
@@ -38,14 +38,14 @@ def test_a_policy_reads_every_figure_in_its_base_unit(tmp_path: Path) -> None:
     assert policy.f1_max_drop_pp == 0.3
     assert policy.limits == {
         "f1_min": 0.88,
-        "pss_max": 300_000_000,
+        "memory_max": 300_000_000,
         "p95_max": 120,
         "artifact_max": 150 * 1024 * 1024,
         "qps_min": 20,
     }
     assert policy.objective == {"p95": 1.0}
     assert policy.tie == pytest.approx(0.03)
-    assert policy.margins == {"p50": pytest.approx(0.04), "pss": None}
+    assert policy.margins == {"p50": pytest.approx(0.04), "memory": None}
     assert "F1 may drop 0.3 pp" in policy.describe()
     assert "least p95" in policy.describe()
     assert str(tmp_path) in policy.describe()
@@ -56,26 +56,26 @@ def test_a_policy_without_a_drop_does_not_judge_f1(tmp_path: Path) -> None:
 
 
 def test_weights_take_the_place_of_an_objective(tmp_path: Path) -> None:
-    assert read_policy(written(tmp_path, "[weights]\npss = 2\np95 = 1.5\n")).objective == {"pss": 2.0, "p95": 1.5}
+    assert read_policy(written(tmp_path, "[weights]\nmemory = 2\np95 = 1.5\n")).objective == {"memory": 2.0, "p95": 1.5}
 
 
 @pytest.mark.parametrize(
     ("text", "line", "said", "remedy"),
     [
-        ('objective = "pss"\ntei = "2%"\n', 2, "unknown key 'tei'", "'tie'"),
-        ('[constraints]\npss_mx = "3MB"\n', 2, "unknown key 'pss_mx'", "'pss_max'"),
+        ('objective = "memory"\ntei = "2%"\n', 2, "unknown key 'tei'", "'tie'"),
+        ('[constraints]\npss_mx = "3MB"\n', 2, "unknown key 'pss_mx'", "'memory_max'"),
         ('[constraints]\n\np95_max = "120MB"\n', 3, "not a number with one of the units us, ms, s, min", "p95_max"),
-        ("[constraints]\npss_max = 300\n", 2, "300 has no unit", 'pss_max = "300MB"'),
+        ("[constraints]\nmemory_max = 300\n", 2, "300 has no unit", 'memory_max = "300MB"'),
         ('[constraints]\nf1_max_drop = "0.5%"\n', 2, "pp", "f1_max_drop"),
         ('[constraints]\nf1_max_drop = "200pp"\n', 2, "more than there is to lose", "100pp"),
         ('[constraints]\nf1_min = "140%"\n', 2, "does not exist", "100%"),
-        ('[constraints]\npss_max = "300MB"\npeak_max = "200MB"\n', 2, "demands nothing", "lower pss_max"),
+        ('[constraints]\nmemory_max = "300MB"\npeak_max = "200MB"\n', 2, "demands nothing", "lower memory_max"),
         ('[constraints]\np95_max = "10ms"\np50_max = "20ms"\n', 3, "demands nothing", "lower p50_max"),
-        ('[constraints]\npss_max = "0MB"\n', 2, "leaves no variant", "above 0"),
-        ('objective = "memory"\n', 1, "unknown objective 'memory'", "pss"),
-        ('objective = "pss"\n[weights]\np95 = 1\n', 2, "contradict", "keep one"),
-        ("[weights]\npss = -1\n", 2, "a weight is a number above 0", "pss = 2"),
-        ("[weights]\npss = true\n", 2, "a weight is a number above 0", "pss = 2"),
+        ('[constraints]\nmemory_max = "0MB"\n', 2, "leaves no variant", "above 0"),
+        ('objective = "memroy"\n', 1, "unknown objective 'memroy'", "memory"),
+        ('objective = "memory"\n[weights]\np95 = 1\n', 2, "contradict", "keep one"),
+        ("[weights]\nmemory = -1\n", 2, "a weight is a number above 0", "memory = 2"),
+        ("[weights]\nmemory = true\n", 2, "a weight is a number above 0", "memory = 2"),
         ('tie = "2"\n', 1, "not a number with one of the units %", "tie"),
         ('constraints = "none"\n', 1, "is a table", "[constraints]"),
         ('[margins]\nf1 = "1%"\n', 2, "unknown key 'f1'", "known"),

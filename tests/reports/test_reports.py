@@ -16,7 +16,7 @@ from slimner.core.records import (
 )
 from slimner.core.statistics import percentile
 from slimner.core.store import read_results
-from slimner.reports import Policy, compare, decide, write_report
+from slimner.reports import Policy, decide, rows_of, write_report
 from slimner.reports.ledger import sum_check, unexplained_bytes
 from slimner.reports.notes import notes
 
@@ -26,7 +26,7 @@ COMPLEXITY = {"fp32": 0, "lean": 2, "plain": 1}
 
 
 def test_the_leanest_variant_that_keeps_f1_wins_and_every_loser_has_a_reason() -> None:
-    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 90, 5), "lean": (360, 70, 4)}))
+    rows = rows_of(make({"fp32": (360, 400, 8), "plain": (360, 90, 5), "lean": (360, 70, 4)}))
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "lean"
     assert "memory -82 %" in decision.because
@@ -37,7 +37,7 @@ def test_the_leanest_variant_that_keeps_f1_wins_and_every_loser_has_a_reason() -
 
 
 def test_a_variant_that_loses_f1_cannot_win_however_lean() -> None:
-    rows = compare(make({"fp32": (380, 400, 8), "plain": (380, 90, 5), "lean": (300, 10, 1)}))
+    rows = rows_of(make({"fp32": (380, 400, 8), "plain": (380, 90, 5), "lean": (300, 10, 1)}))
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "plain"
     assert "F1 -20.00 pp" in decision.losers["lean"]
@@ -45,7 +45,7 @@ def test_a_variant_that_loses_f1_cannot_win_however_lean() -> None:
 
 
 def test_a_small_drop_that_might_be_a_large_one_is_not_accepted() -> None:
-    rows = compare(make({"fp32": (381, 400, 8), "lean": (380, 10, 1)}))
+    rows = rows_of(make({"fp32": (381, 400, 8), "lean": (380, 10, 1)}))
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "fp32"
     assert "not shown to stay within 0.5 pp" in decision.losers["lean"]
@@ -53,20 +53,20 @@ def test_a_small_drop_that_might_be_a_large_one_is_not_accepted() -> None:
 
 
 def test_a_tie_goes_to_the_simpler_variant() -> None:
-    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 101, 5), "lean": (360, 100, 4)}))
+    rows = rows_of(make({"fp32": (360, 400, 8), "plain": (360, 101, 5), "lean": (360, 100, 4)}))
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "plain"
     assert "less simple" in decision.losers["lean"]
 
 
 def test_what_a_loser_does_better_is_said() -> None:
-    rows = compare(make({"fp32": (360, 400, 2), "lean": (360, 70, 4)}))
+    rows = rows_of(make({"fp32": (360, 400, 2), "lean": (360, 70, 4)}))
     assert "though p50 2.64 ms against 4.64 ms" in decide(rows, COMPLEXITY).losers["fp32"]
 
 
 def test_a_failed_variant_cannot_win_and_says_why() -> None:
     failure = Failure(variant="lean", step="build", kind="raised", reason="no nodes")
-    rows = compare(make({"fp32": (360, 400, 8)}, failures=(failure,), broken=("lean",)))
+    rows = rows_of(make({"fp32": (360, 400, 8)}, failures=(failure,), broken=("lean",)))
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "fp32"
     assert decision.losers["lean"] == "failed (build: no nodes)"
@@ -75,7 +75,7 @@ def test_a_failed_variant_cannot_win_and_says_why() -> None:
 def test_without_a_baseline_nothing_is_feasible() -> None:
     failure = Failure(variant="fp32", step="build", kind="raised", reason="no")
     results = make({"lean": (360, 70, 4)}, failures=(failure,), broken=("fp32",))
-    decision = decide(compare(results), COMPLEXITY)
+    decision = decide(rows_of(results), COMPLEXITY)
     assert decision.winner is None
     assert "no baseline" in decision.losers["lean"]
 
@@ -88,14 +88,14 @@ def test_a_percentile_needs_ten_samples_beyond_it() -> None:
 
 
 def test_sampled_processes_do_not_count_as_timed() -> None:
-    rows = compare(make({"fp32": (360, 400, 8)}))
+    rows = rows_of(make({"fp32": (360, 400, 8)}))
     assert rows[0].samples == 200
 
 
 def test_a_report_is_complete_and_reads_back(tmp_path: Path) -> None:
     failure = Failure(variant="late", step="measure", kind="timed-out", reason="still running", stderr_tail="a | b")
     results = make({"fp32": (360, 400, 8), "lean": (360, 70, 4)}, failures=(failure,), broken=("late",))
-    rows = compare(results)
+    rows = rows_of(results)
     decision = decide(rows, COMPLEXITY)
     report = write_report(tmp_path / "out", results, rows, decision)
     assert {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()} == {
@@ -127,7 +127,7 @@ def test_a_report_is_complete_and_reads_back(tmp_path: Path) -> None:
 def test_a_report_of_nothing_but_failures_is_still_written(tmp_path: Path) -> None:
     failure = Failure(variant="fp32", step="build", kind="raised", reason="no")
     results = make({}, failures=(failure,), broken=("fp32",))
-    rows = compare(results)
+    rows = rows_of(results)
     text = write_report(tmp_path, results, rows, decide(rows, COMPLEXITY)).read_text()
     assert "no winner" in text
 
@@ -141,9 +141,9 @@ def disturbed(results: Results, blocks: tuple[Block, ...]) -> Results:
 def test_disturbed_blocks_are_left_out_and_said_with_a_remedy() -> None:
     results = make({"fp32": (360, 400, 8)})
     half = disturbed(results, (block(0, 50, 4, ("other load",)), block(50, 50)))
-    assert compare(half)[0].samples == 100
-    assert compare(half)[0].disturbed == 2
-    assert compare(half)[0].p50.value > compare(results)[0].p50.value  # type: ignore[union-attr]
+    assert rows_of(half)[0].samples == 100
+    assert rows_of(half)[0].disturbed == 2
+    assert rows_of(half)[0].p50.value > rows_of(results)[0].p50.value  # type: ignore[union-attr]
     note = next(note for note in notes(half) if note.code == "disturbed")
     assert "2 of 4 blocks" in note.message
     assert "left out" in note.message
@@ -153,7 +153,7 @@ def test_disturbed_blocks_are_left_out_and_said_with_a_remedy() -> None:
 
 def test_a_process_without_one_quiet_block_is_kept_and_named() -> None:
     results = disturbed(make({"fp32": (360, 400, 8)}), (block(0, 100, 4, ("other load",)),))
-    assert compare(results)[0].samples == 200
+    assert rows_of(results)[0].samples == 200
     assert "processes of fp32 had no undisturbed block" in str(next(n for n in notes(results) if n.code == "disturbed"))
 
 
@@ -180,12 +180,12 @@ def test_notes_say_when_a_run_was_continued() -> None:
 
 
 def test_a_little_more_memory_is_said_in_percent() -> None:
-    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 74, 5), "lean": (360, 70, 4)}))
+    rows = rows_of(make({"fp32": (360, 400, 8), "plain": (360, 74, 5), "lean": (360, 70, 4)}))
     assert decide(rows, COMPLEXITY).losers["plain"].startswith("74 MB, 6 % more memory than the winner")
 
 
 def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:
-    rows = compare(make({"fp32": (360, 400, 8), "plain": (360, 101, 5), "lean": (360, 100, 4)}))
+    rows = rows_of(make({"fp32": (360, 400, 8), "plain": (360, 101, 5), "lean": (360, 100, 4)}))
     decision = decide(rows, {**COMPLEXITY, "plain": 2})
     assert decision.winner == "lean"
     assert "no simpler" in decision.losers["plain"]
@@ -193,4 +193,4 @@ def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:
 
 def test_what_two_noisy_figures_do_not_show_is_not_claimed() -> None:
     results = make({"fp32": (360, 400, 4.4), "lean": (360, 70, 4.5)})  # 2 % apart, with intervals far wider
-    assert "p50" not in decide(compare(results), COMPLEXITY).losers["fp32"]
+    assert "p50" not in decide(rows_of(results), COMPLEXITY).losers["fp32"]

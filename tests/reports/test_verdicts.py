@@ -19,7 +19,7 @@ from slimner.reports.verdicts import change_of
 
 from ..made import evaluation, make, measurement
 
-MARGINS = {"f1": 0.5, "size": 0.01, "pss": 0.03, "p50": 0.05}
+MARGINS = {"f1": 0.5, "size": 0.01, "memory": 0.03, "p50": 0.05}
 OPPOSITE = {"better": "worse", "worse": "better", "same": "same", "inconclusive": "inconclusive"}
 
 
@@ -65,7 +65,7 @@ def test_pairs_find_a_slowdown_and_clear_what_did_not_change() -> None:
     base, slow = paired(100, 8, 14, 1), paired(100, 9.2, 14, 2)
     comparison = compare_sides(base, slow, Question(margins=MARGINS), looks=(10, 14))
     assert comparison.of("p50").verdict == "worse"
-    assert comparison.of("pss").verdict == "same"
+    assert comparison.of("memory").verdict == "same"
     assert comparison.of("f1").verdict == "same"
     assert comparison.pairs == 14
     back = compare_sides(slow, base, Question(margins=MARGINS), looks=(10, 14))
@@ -106,7 +106,7 @@ def test_recorded_figures_of_other_machines_are_refused_by_the_field(
     comparison = compare_sides(side(results), side(elsewhere(results, **{field: value})), Question(margins=MARGINS))
     assert comparison.of("f1").verdict == "same"
     assert comparison.of("size").verdict == "same"
-    for metric, allowed in (("p50", timings), ("pss", memory)):
+    for metric, allowed in (("p50", timings), ("memory", memory)):
         found = comparison.of(metric)
         assert (found.verdict != "not comparable") == allowed
         if not allowed:
@@ -131,7 +131,7 @@ def test_another_corpus_workload_or_setting_is_refused_by_the_field() -> None:
         ),
         (
             msgspec.structs.replace(results, settings=msgspec.structs.replace(results.settings, threads=2)),
-            "pss",
+            "memory",
             "settings.threads (1 and 2)",
         ),
         (

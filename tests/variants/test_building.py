@@ -19,7 +19,7 @@ PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04
 
 @pytest.mark.parametrize("name", ["fp32", "dynamic-int8", "onnx-fp32", "onnx-int8"])
 def test_an_artifact_is_complete_and_has_no_pickle(artifacts: dict[str, Path], name: str) -> None:
-    manifest = verify(artifacts[name])
+    manifest = verify(artifacts[name]).manifest
     assert manifest.variant == name
     assert set(manifest.files) == {p.name for p in artifacts[name].iterdir()} - {"manifest.json"}
     for file in manifest.files:
@@ -56,19 +56,19 @@ def test_the_recorded_difference_is_the_one_there_is(artifacts: dict[str, Path],
 def test_int8_artifacts_of_the_embedded_model_are_near_a_third_or_less(embedded_int8: Path, cache: Path) -> None:
     weights = (zoo.checkpoint() / "model.safetensors").stat().st_size
     dynamic, _ = build(resolve_checkpoint("news-zh"), VARIANTS.get("dynamic-int8"), cache=cache, timeout_s=300)
-    assert (dynamic / "quantized.safetensors").stat().st_size < 0.33 * weights
+    assert (dynamic.path / "quantized.safetensors").stat().st_size < 0.33 * weights
     assert sum((embedded_int8 / f).stat().st_size for f in ("model.onnx", "model.onnx.data")) < 0.36 * weights
 
 
 def test_a_second_build_builds_nothing(artifacts: dict[str, Path], tiny_checkpoint: Path, cache: Path) -> None:
-    path, cached = build(resolve_checkpoint(str(tiny_checkpoint)), VARIANTS.get("fp32"), cache=cache, timeout_s=300)
+    artifact, cached = build(resolve_checkpoint(str(tiny_checkpoint)), VARIANTS.get("fp32"), cache=cache, timeout_s=300)
     assert cached
-    assert path == artifacts["fp32"]
+    assert artifact.path == artifacts["fp32"]
 
 
 def test_a_changed_file_is_found_and_the_cache_heals(tiny_checkpoint: Path, tmp_path: Path) -> None:
     source = resolve_checkpoint(str(tiny_checkpoint))
-    path, _ = build(source, VARIANTS.get("fp32"), cache=tmp_path, timeout_s=300)
+    path = build(source, VARIANTS.get("fp32"), cache=tmp_path, timeout_s=300)[0].path
     weights = path / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -76,7 +76,7 @@ def test_a_changed_file_is_found_and_the_cache_heals(tiny_checkpoint: Path, tmp_
     with pytest.raises(ArtifactError, match=r"model\.safetensors was changed"):
         verify(path)
     healed, cached = build(source, VARIANTS.get("fp32"), cache=tmp_path, timeout_s=300)
-    assert (healed, cached) == (path, False)
+    assert (healed.path, cached) == (path, False)
     verify(path)
 
 

@@ -172,7 +172,7 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
 
 def test_plugins_that_cannot_be_loaded_do_not_stop_a_run_that_did_not_name_them(plugin: dict[str, str]) -> None:
     code = (
-        "from slimner.cli.run import _chosen; chosen, broken = _chosen(None, 'fp32');"
+        "from slimner.jobs.running import _chosen; chosen, broken = _chosen(None, 'fp32');"
         "print([v.name for v in chosen][:2], {f.variant: f.reason for f in broken})"
     )
     environment = {**os.environ, **plugin}

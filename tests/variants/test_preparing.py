@@ -254,7 +254,7 @@ def test_the_scores_of_a_crf_are_in_the_sealed_manifest_of_a_real_build(tmp_path
     assert done.returncode == 0, done.stderr
     from slimner.variants import verify
 
-    labels = verify(tmp_path / "out").labels
+    labels = verify(tmp_path / "out").manifest.labels
     assert labels.crf is not None
     for mine, key in ((labels.crf.start, CRF[0]), (labels.crf.end, CRF[1]), (labels.crf.transitions, CRF[2])):
         assert (np.asarray(mine) == tensors[f"head.crf.{key}"].double().numpy()).all()

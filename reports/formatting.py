@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from ..core.metrics import Metric, Unit
 from ..core.statistics import Spread
 from ..eval import Interval
 
@@ -30,6 +31,31 @@ def per_second(value: float | None) -> str:
     return MISSING if value is None else f"{value:.1f} /s" if value < 10 else f"{value:.0f} /s"
 
 
+def per_second_and_gib(value: float | None) -> str:
+    """Answers per second and GiB of memory."""
+    return MISSING if value is None else f"{value:.0f} /s/GiB"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage."""
+    return MISSING if value is None else f"{value * 100:.2f} %"
+
+
+FORMATS: Mapping[Unit, Callable[[float | None], str]] = {
+    "bytes": megabytes,
+    "ms": milliseconds,
+    "s": seconds,
+    "1/s": per_second,
+    "1/s/GiB": per_second_and_gib,
+    "pp": percent,
+}
+
+
+def show(metric: Metric, value: float | None) -> str:
+    """A value of a metric in its unit."""
+    return FORMATS[metric.unit](value)
+
+
 def score(value: Interval | None) -> str:
     """F1 in percent with half the width of its interval."""
     return MISSING if value is None else f"{value.value * 100:.2f} ±{value.half_width * 100:.1f}"
@@ -40,14 +66,14 @@ def points(change: Interval) -> str:
     return f"{change.value:+.2f} pp, 95 % {change.low:+.2f} to {change.high:+.2f}"
 
 
-SCALES: dict[Callable[[float | None], str], float] = {megabytes: 1e6, milliseconds: 1.0, seconds: 1.0, per_second: 1.0}
+SCALES: Mapping[Unit, float] = {"bytes": 1e6, "pp": 0.01}
 
 
-def spread_of(figure: Spread | None, unit: Callable[[float | None], str]) -> str:
+def spread_of(figure: Spread | None, metric: Metric) -> str:
     """A figure with half the width of its 95 % interval, in front of the unit: `8.05 ±0.12 ms`."""
     if figure is None or figure.half_width is None:
-        return unit(figure.value if figure else None)
-    number, _, name = unit(figure.value).partition(" ")
-    half = figure.half_width / SCALES[unit]
+        return show(metric, figure.value if figure else None)
+    number, _, name = show(metric, figure.value).partition(" ")
+    half = figure.half_width / SCALES.get(metric.unit, 1.0)
     digits = max(len(number.partition(".")[2]), 1 if half < 1 else 0)
     return f"{number} ±{half:.{digits}f} {name}".rstrip()

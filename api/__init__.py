@@ -1,0 +1,115 @@
+"""slimner as a library: open a predictor, score, measure, compare, gate, run.
+
+Everything is loaded when it is first used: importing slimner imports no back end and no training framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slimner.core.errors import SlimnerError, UserError
+    from slimner.core.gate_records import Calibration, GateRecord
+    from slimner.core.records import BenchReport, EvaluationRecord, MeasurementRecord, Measuring, Results
+    from slimner.core.verdicts import Comparison
+    from slimner.eval import CorpusSource, Differences
+    from slimner.jobs import (
+        Compared,
+        Progress,
+        Run,
+        bench,
+        bundle,
+        calibrate,
+        compare,
+        differences,
+        evaluate,
+        gate,
+        pick,
+        run,
+    )
+    from slimner.jobs.opening import open_predictor
+    from slimner.reports import Decision, Policy, read_policy
+    from slimner.variants import Entity, Predictor
+
+    __version__: str
+
+_HOMES = {
+    "BenchReport": "slimner.core.records",
+    "Calibration": "slimner.core.gate_records",
+    "Compared": "slimner.jobs",
+    "Comparison": "slimner.core.verdicts",
+    "CorpusSource": "slimner.eval",
+    "Decision": "slimner.reports",
+    "Differences": "slimner.eval",
+    "Entity": "slimner.variants",
+    "EvaluationRecord": "slimner.core.records",
+    "GateRecord": "slimner.core.gate_records",
+    "MeasurementRecord": "slimner.core.records",
+    "Measuring": "slimner.core.records",
+    "Policy": "slimner.reports",
+    "Predictor": "slimner.variants",
+    "Progress": "slimner.jobs",
+    "Results": "slimner.core.records",
+    "Run": "slimner.jobs",
+    "SlimnerError": "slimner.core.errors",
+    "UserError": "slimner.core.errors",
+    "bench": "slimner.jobs",
+    "bundle": "slimner.jobs",
+    "calibrate": "slimner.jobs",
+    "compare": "slimner.jobs",
+    "differences": "slimner.jobs",
+    "evaluate": "slimner.jobs",
+    "gate": "slimner.jobs",
+    "open_predictor": "slimner.jobs.opening",
+    "pick": "slimner.jobs",
+    "read_policy": "slimner.reports",
+    "run": "slimner.jobs",
+}
+
+__all__ = [
+    "BenchReport",
+    "Calibration",
+    "Compared",
+    "Comparison",
+    "CorpusSource",
+    "Decision",
+    "Differences",
+    "Entity",
+    "EvaluationRecord",
+    "GateRecord",
+    "MeasurementRecord",
+    "Measuring",
+    "Policy",
+    "Predictor",
+    "Progress",
+    "Results",
+    "Run",
+    "SlimnerError",
+    "UserError",
+    "__version__",
+    "bench",
+    "bundle",
+    "calibrate",
+    "compare",
+    "differences",
+    "evaluate",
+    "gate",
+    "open_predictor",
+    "pick",
+    "read_policy",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("slimner")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slimner' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,34 @@
+"""What the commands do, as functions: values in, a record out, progress through a small protocol.
+
+Importing this imports no back end: torch, transformers and onnxruntime load in the child processes that need them.
+"""
+
+from .baselines import BaselineUpdate, update_baseline
+from .bundling import bundle
+from .calibrating import calibrate
+from .comparing import PAIRED, Compared, compare
+from .deciding import pick
+from .gating import gate
+from .measuring import bench
+from .progress import SILENT, Progress
+from .running import Run, run
+from .scoring import differences, evaluate
+
+__all__ = [
+    "PAIRED",
+    "SILENT",
+    "BaselineUpdate",
+    "Compared",
+    "Progress",
+    "Run",
+    "bench",
+    "bundle",
+    "calibrate",
+    "compare",
+    "differences",
+    "evaluate",
+    "gate",
+    "pick",
+    "run",
+    "update_baseline",
+]

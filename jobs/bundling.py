@@ -1,0 +1,150 @@
+"""Packing the winner of a run, or an artifact by itself, for deployment."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..bench import Workload
+from ..bench.workload import EMBEDDED
+from ..core import child
+from ..core.cache import cache_directory
+from ..core.errors import ArtifactError, UserError
+from ..core.machine import thread_environment
+from ..core.records import Results
+from ..core.store import directory_in_place, read_results
+from ..reports import Policy
+from ..serve.bundle import Bundle, Measured, Scores, Session, golden_in_child, write_archive, write_bundle
+from ..variants import VARIANTS, Artifact, Manifest, verify
+from ..variants.artifacts import MANIFEST
+from .deciding import choices, pick
+from .inputs import results_in, workload_of
+from .progress import SILENT, Progress
+
+GOLDEN_TEXTS = 16
+RUNTIME = ("flask", "gunicorn", "msgspec", "numpy", "prometheus-client", "tokenizers")
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run says of its winner."""
+
+    artifact: Artifact
+    threads: int
+    scores: Scores | None = None
+    measured: Measured | None = None
+    decision: dict[str, Any] | None = None
+
+
+def bundle(
+    source: str | Path,
+    out: str | Path,
+    *,
+    policy: Policy | None = None,
+    workload: str | Path | Workload = EMBEDDED,
+    archive: str | Path | None = None,
+    timeout_s: float = 900.0,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Pack the winner of a run (its results, or the directory of its report), or an artifact, into the directory `out`.
+
+    Some texts of the workload and their answers become the golden inputs; `archive` is one file to pack it into as
+    well. Raises ArtifactError when `out` is not empty, UserError when the run has no winner.
+    """
+    source, out = Path(source), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
+    proof = _proof(source, policy)
+    manifest = proof.artifact.manifest
+    variant = VARIANTS.get(manifest.variant)
+    texts = some(workload_of(workload).texts, GOLDEN_TEXTS)
+    progress.phase("golden", 1)
+    progress.now("golden", f"predictions of {len(texts)} texts")
+    answering = child.call(golden_in_child, proof.artifact.path, texts, proof.threads)
+    golden = answering.run(timeout_s=timeout_s, environment=thread_environment(proof.threads))
+    progress.done("golden", f"{len(golden)} texts")
+    if out.exists():
+        out.rmdir()
+    with directory_in_place(out) as directory:
+        made = write_bundle(
+            directory,
+            proof.artifact,
+            slimner=importlib.metadata.version("slimner"),
+            session=Session(threads=proof.threads, options=dict(variant.session)),
+            golden=golden,
+            requirements=_requirements(manifest, variant.run_needs),
+            scores=proof.scores,
+            measured=proof.measured,
+            decision=proof.decision,
+        )
+    if archive is not None:
+        write_archive(out, made, Path(archive))
+    return made
+
+
+def some(texts: Sequence[str], count: int) -> tuple[str, ...]:
+    """At most `count` texts, evenly over their lengths, the shortest and the longest among them."""
+    ordered = sorted(dict.fromkeys(texts), key=lambda text: (len(text), text))
+    if len(ordered) <= count:
+        return tuple(ordered)
+    return tuple(ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count))
+
+
+def _proof(source: Path, policy: Policy | None) -> Proof:
+    """The artifact, and what is known of it."""
+    results = results_in(source)
+    if results.is_file() and not (source / MANIFEST).is_file():
+        return winner(read_results(results), policy)
+    return Proof(artifact=verify(source), threads=1)
+
+
+def winner(results: Results, policy: Policy | None) -> Proof:
+    """The winner of a run under a policy; UserError if there is none, or its artifact is gone."""
+    rows, _ = choices(results)
+    decision = pick(results, policy=policy)
+    if decision.winner is None:
+        raise UserError(f"the run has no winner: {decision.because}", "bundle one of its artifacts instead")
+    row = next(row for row in rows if row.variant == decision.winner)
+    built = next(build for build in results.builds if build.variant == decision.winner)
+    artifact = cache_directory() / "artifacts" / built.artifact
+    if not artifact.is_dir():
+        raise UserError(
+            f"the winner's artifact is no longer at {artifact}",
+            f"set SLIMNER_CACHE to the cache of that run, or build it: slimner build --variant {decision.winner}",
+        )
+    memory, one_client = row.value("memory"), row.value("mean")
+    return Proof(
+        artifact=verify(artifact),
+        threads=results.settings.threads,
+        scores=Scores(
+            corpus=results.corpus.name,
+            corpus_sha256=results.corpus.sha256,
+            sentences=results.corpus.sentences,
+            f1=row.f1.value,
+            f1_low=row.f1.low,
+            f1_high=row.f1.high,
+            instructions=results.machine.instructions,
+        )
+        if row.f1 and results.corpus
+        else None,
+        measured=Measured(
+            p50_ms=row.value("p50"),
+            p95_ms=row.value("p95"),
+            pss_bytes=round(memory) if memory else None,
+            per_s=row.value("qps") or (1000 / one_client if one_client else None),
+            size_bytes=built.size_bytes,
+            cpu=results.machine.cpu,
+        ),
+        decision=msgspec.to_builtins(decision),
+    )
+
+
+def _requirements(manifest: Manifest, modules: Sequence[str]) -> dict[str, str]:
+    """Distributions that serving the artifact needs, with the versions that are installed."""
+    found = importlib.metadata.packages_distributions()
+    names = {name for module in modules for name in found.get(module.partition(".")[0], ())}
+    plugin, _ = VARIANTS.distribution(manifest.variant)
+    return {name: importlib.metadata.version(name) for name in sorted({*RUNTIME, *names, plugin, "slimner"} - {""})}

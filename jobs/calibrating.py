@@ -1,0 +1,98 @@
+"""Calibrating a machine: an artifact against a copy of itself, in pairs."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ..bench import Workload
+from ..bench.pairs import Tally, measure_pairs
+from ..bench.workload import EMBEDDED
+from ..core.cache import cache_directory
+from ..core.errors import SlimnerError, UserError
+from ..core.gate_records import Calibration
+from ..core.journal import Journal
+from ..core.machine import boot_id, describe, fingerprint
+from ..core.records import Measuring
+from ..core.store import read_json, write_json
+from ..reports.calibration import SCHEMA, summarize
+from ..variants import VARIANTS, Artifact, resolve_checkpoint
+from ..variants.building import build
+from .inputs import artifact_in, workload_of
+from .progress import SILENT, Progress, tell
+
+# Pairs that a calibration measures, unless told otherwise.
+PAIRS = 40
+
+
+def path_of(machine: str) -> Path:
+    """Where the calibration of a machine is kept."""
+    return cache_directory() / "calibration" / f"{machine}.json"
+
+
+def stored() -> Calibration | None:
+    """This machine's calibration, None if it has none (or one that this version cannot read)."""
+    path = path_of(fingerprint(describe()))
+    try:
+        found = read_json(path, Calibration) if path.is_file() else None
+    except (UserError, msgspec.MsgspecError):
+        return None
+    return found if found and found.schema == SCHEMA else None
+
+
+def calibrate(
+    artifact: str | Path | Artifact | None = None,
+    *,
+    pairs: int = PAIRS,
+    workload: str | Path | Workload = EMBEDDED,
+    settings: Measuring | None = None,
+    progress: Progress = SILENT,
+) -> Calibration:
+    """Measure an artifact (the embedded model as onnx-int8 if left out) against a copy of itself, and keep the result.
+
+    It becomes the source of default margins of `compare` and `gate` on this machine. An interrupted calibration goes
+    on where it stopped. Raises SlimnerError when too many pairs were disturbed.
+    """
+    settings = settings or Measuring(samples=100)
+    opened = _opened(artifact, settings.timeout_s, progress)
+    texts = workload_of(workload)
+    identity = (opened.manifest.seal, texts.sha256, settings, pairs, describe(), boot_id())
+    journal = Journal(cache_directory() / "unfinished-calibration", identity)
+    tally = Tally(looks=(pairs,))
+    with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
+        copy = Path(directory) / opened.path.name  # its own files: how the kernel lays out their pages is noise, too
+        shutil.copytree(opened.path, copy)
+        progress.phase("measure", pairs)
+        for pair in measure_pairs(opened.path, copy, texts.source, settings, journal=journal):
+            tally.take(pair)
+            tell(pair, progress)
+            if tally.ended:
+                break
+    if len(tally.pairs) < pairs:
+        raise SlimnerError(f"{len(tally.pairs)} of {pairs} pairs: {tally.ended}", "calibrate when the machine is quiet")
+    progress.note("resampling gates")
+    found = summarize(
+        tally.baseline,
+        tally.candidate,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        rejected=len(tally.rejected),
+        workload=texts.facts,
+        settings=settings,
+    )
+    write_json(path_of(found.fingerprint), found)
+    journal.finish()
+    return found
+
+
+def _opened(artifact: str | Path | Artifact | None, timeout_s: float, progress: Progress) -> Artifact:
+    if isinstance(artifact, Artifact):
+        return artifact
+    if artifact is not None:
+        return artifact_in(Path(artifact))
+    progress.note("building onnx-int8 of news-zh")
+    checkpoint = resolve_checkpoint("news-zh")
+    return build(checkpoint, VARIANTS.get("onnx-int8"), cache=cache_directory(), timeout_s=timeout_s)[0]

@@ -1,0 +1,268 @@
+"""Comparing two sides: artifacts in pairs, recorded results as recorded, or one with the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..bench import Workload
+from ..bench.pairs import Pair, Tally, measure_pairs
+from ..bench.session import Step, measure_timed
+from ..bench.workload import EMBEDDED
+from ..core.cache import cache_directory
+from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, UserError
+from ..core.journal import Journal
+from ..core.machine import boot_id, describe
+from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
+from ..core.verdicts import Comparison, Side
+from ..eval import Corpus, CorpusSource
+from ..reports import Policy, Question, compare_sides
+from ..reports.gate import EXIT_CODES, margins, settle
+from ..variants import Artifact
+from .calibrating import stored
+from .inputs import Source, corpus_of, require, source_of, workload_of
+from .progress import SILENT, Progress, tell
+from .scoring import score
+
+# How each process of a pair is measured, if nothing else is asked for.
+PAIRED = Measuring(samples=100)
+BUDGET_S = 300.0
+
+
+class Compared(Record, frozen=True, kw_only=True):
+    """Comparisons, a variant each, and the margins they were judged at, in words."""
+
+    comparisons: tuple[Comparison, ...]
+    margins: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing is worse; 1 something is; 3 it cannot be told; 4 a side has failed."""
+        if any(side.failures for c in self.comparisons for side in (c.baseline, c.candidate)):
+            return EXIT_FAILED
+        if all(v.verdict == "not comparable" for c in self.comparisons for v in c.verdicts):
+            return EXIT_INCONCLUSIVE
+        outcomes = {settle(comparison.verdicts) for comparison in self.comparisons}
+        return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
+
+
+def compare(
+    baseline: str | Path | Source,
+    candidate: str | Path | Source,
+    *,
+    variant: str | None = None,
+    policy: Policy | None = None,
+    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    workload: str | Path | Workload = EMBEDDED,
+    settings: Measuring = PAIRED,
+    budget_s: float = BUDGET_S,
+    progress: Progress = SILENT,
+) -> Compared:
+    """Compare a candidate with its baseline, metric by metric: better, worse, same, or inconclusive.
+
+    Either is results, an artifact, a bundle or a checkpoint (of which `variant` is built). Two artifacts are measured
+    now, in pairs, until every metric has a verdict or the budget is spent. Raises UserError when they have no variant
+    in common, ChildError when a process failed.
+    """
+    judged, sources = margins(policy or Policy(), stored())
+    one, two = (source(given, variant, settings, progress) for given in (baseline, candidate))
+    comparisons = compare_sources(
+        one,
+        two,
+        Question(margins=judged, seed=settings.seed),
+        corpus=corpus,
+        workload=workload,
+        settings=settings,
+        budget_s=budget_s,
+        to_the_end=True,
+        progress=progress,
+    )
+    if not comparisons:
+        raise UserError(f"{one.label} and {two.label} have no variant in common", "name one with --variant")
+    return Compared(comparisons=tuple(comparisons), margins=sources)
+
+
+def source(given: str | Path | Source, variant: str | None, settings: Measuring, progress: Progress) -> Source:
+    """A side as given, or what its name stands for."""
+    return given if isinstance(given, Source) else source_of(given, variant, settings.timeout_s, progress)
+
+
+def compare_sources(
+    baseline: Source,
+    candidate: Source,
+    question: Question,
+    *,
+    corpus: str | Path | CorpusSource | Corpus,
+    workload: str | Path | Workload,
+    settings: Measuring,
+    budget_s: float,
+    to_the_end: bool,
+    progress: Progress,
+) -> list[Comparison]:
+    """Compare two sides: artifacts in pairs, recorded results as recorded, or one with the other.
+
+    Pairs go on until every metric has a verdict if `to_the_end`, else until it is known whether one is worse. An
+    artifact against results is scored and measured as the results were.
+    """
+    if baseline.artifact and candidate.artifact:
+        require("seqeval")
+        pairing = Pairing(
+            baseline=baseline,
+            candidate=candidate,
+            corpus=corpus_of(corpus, progress),
+            workload=workload_of(workload),
+            settings=settings,
+        )
+        return [pairing.compare(question, to_the_end=to_the_end, budget_s=budget_s, progress=progress)]
+    one, two = baseline.recorded, candidate.recorded
+    recorded = baseline.results or candidate.results
+    if not (one and two) and recorded:
+        require("seqeval")
+        labelled, texts = corpus_of(corpus, progress), workload_of(workload)
+        for found, side in ((one, baseline), (two, candidate)):
+            if side.artifact:
+                measured = _as_recorded(side.artifact, side.label, labelled, texts, recorded.settings, progress)
+                found[measured.variant] = measured
+    return compare_recorded(one, two, question)
+
+
+def compare_recorded(
+    baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Question
+) -> list[Comparison]:
+    """Judge each variant of the baseline that the candidate has, too, from recorded figures."""
+    shared = [name for name in baseline if name in candidate]
+    asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
+    return [compare_sides(baseline[name], candidate[name], asked) for name in shared]
+
+
+def settled(comparison: Comparison, *, to_the_end: bool) -> bool:
+    """Whether more pairs could not change what is asked: every verdict, or else only whether something is worse."""
+    measured = [v for v in comparison.verdicts if v.metric not in ("f1", "size")]
+    if to_the_end:
+        return all(verdict.verdict != "inconclusive" for verdict in measured)
+    return settle(measured) != "inconclusive" or settle(comparison.verdicts) == "regression"
+
+
+class Pairing(msgspec.Struct, frozen=True, kw_only=True):
+    """Two artifacts, and what they are scored and measured on."""
+
+    baseline: Source
+    candidate: Source
+    corpus: Corpus
+    workload: Workload
+    settings: Measuring
+
+    @property
+    def artifacts(self) -> tuple[Artifact, Artifact]:
+        """The baseline's and the candidate's artifact."""
+        assert self.baseline.artifact is not None
+        assert self.candidate.artifact is not None
+        return self.baseline.artifact, self.candidate.artifact
+
+    def compare(self, question: Question, *, to_the_end: bool, budget_s: float, progress: Progress) -> Comparison:
+        """Score both, measure pairs until it is settled or the budget is spent, and judge.
+
+        Unless it goes `to_the_end`, nothing is measured when F1 or size have become worse already.
+        """
+        begun = time.monotonic()
+        one, two = self._sides(question, progress)
+        scores = _judged(one, two, (), (0,), question)
+        if not to_the_end and settle(v for v in scores.verdicts if v.metric in ("f1", "size")) == "regression":
+            return msgspec.structs.replace(scores, ended="settled before any pair")
+        baseline, candidate = self.artifacts
+        journal = Journal(cache_directory() / "unfinished-pairs", self._identity(question))
+        tally = Tally(budget_s=budget_s)
+        progress.phase("measure", tally.most)
+        for pair in measure_pairs(
+            baseline.path,
+            candidate.path,
+            self.workload.source,
+            self.settings,
+            concurrent=any(name.startswith("qps") for name in question.margins),
+            journal=journal,
+        ):
+            look = tally.take(pair)
+            tell(pair, progress)
+            if look and settled(_judged(one, two, tally.pairs, tally.looked, question), to_the_end=to_the_end):
+                tally.ended = "settled"
+            if tally.ended:
+                break
+        journal.finish()
+        return msgspec.structs.replace(
+            _judged(one, two, tally.pairs, tally.looked or (0,), question),
+            rejected_pairs=len(tally.rejected),
+            seconds=round(time.monotonic() - begun, 1),
+            ended=tally.ended,
+        )
+
+    def _sides(self, question: Question, progress: Progress) -> tuple[Side, Side]:
+        """Both sides, scored if F1 is asked for, with nothing measured yet."""
+        scored: list[EvaluationRecord | None] = [None, None]
+        if "f1" in question.margins:
+            progress.phase("evaluate", 2)
+            for i, artifact in enumerate(self.artifacts):
+                progress.now("evaluate", str(artifact.path))
+                scored[i] = score(
+                    artifact, self.corpus, threads=self.settings.threads, timeout_s=self.settings.timeout_s
+                )
+                progress.done("evaluate", str(artifact.path))
+        labels = self.baseline.label, self.candidate.label
+        one, two = (
+            unmeasured(artifact, label, self.corpus, self.workload, self.settings, evaluation)
+            for artifact, label, evaluation in zip(self.artifacts, labels, scored, strict=True)
+        )
+        return one, two
+
+    def _identity(self, question: Question) -> object:
+        names = [(str(artifact.path.resolve()), artifact.manifest.seal) for artifact in self.artifacts]
+        return (names, self.workload.sha256, self.settings, sorted(question.margins), describe(), boot_id())
+
+
+def _judged(one: Side, two: Side, pairs: Sequence[Pair], looks: Sequence[int], question: Question) -> Comparison:
+    return compare_sides(
+        msgspec.structs.replace(one, measurements=tuple(pair.baseline for pair in pairs)),
+        msgspec.structs.replace(two, measurements=tuple(pair.candidate for pair in pairs)),
+        question,
+        looks=tuple(looks),
+    )
+
+
+def unmeasured(
+    artifact: Artifact,
+    label: str,
+    corpus: Corpus,
+    workload: Workload,
+    settings: Measuring,
+    evaluation: EvaluationRecord | None,
+) -> Side:
+    """A side of which nothing has been measured yet."""
+    return Side(
+        label=label,
+        variant=artifact.manifest.variant,
+        artifact=artifact.manifest.name,
+        size_bytes=artifact.manifest.size_bytes,
+        corpus=corpus.facts,
+        workload=workload.facts,
+        settings=settings,
+        machine=describe(),
+        evaluation=evaluation,
+    )
+
+
+def _as_recorded(
+    artifact: Artifact, label: str, corpus: Corpus, workload: Workload, settings: RunSettings, progress: Progress
+) -> Side:
+    """Score and measure an artifact as a run would have, to be compared with recorded results."""
+    progress.phase("evaluate", 1)
+    evaluation = score(artifact, corpus, threads=settings.threads, timeout_s=settings.timeout_s)
+    side = unmeasured(artifact, label, corpus, workload, settings, evaluation)
+    progress.done("evaluate", label)
+    progress.phase("measure", settings.repetitions)
+    measured = []
+    for repetition in range(1, settings.repetitions + 1):
+        measured.append(measure_timed(Step(artifact=artifact.path, repetition=repetition), workload.source, settings))
+        progress.done("measure", f"{label}, process {repetition}")
+    return msgspec.structs.replace(side, measurements=tuple(measured))

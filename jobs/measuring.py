@@ -1,0 +1,47 @@
+"""Measuring one artifact by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..bench import Workload, measure, steps
+from ..bench.workload import EMBEDDED
+from ..core.machine import describe
+from ..core.records import BenchReport, Measuring
+from ..reports.notes import measurement_notes
+from ..variants import Artifact
+from .inputs import artifact_in, require, workload_of
+from .progress import SILENT, Progress
+
+
+def bench(
+    artifact: str | Path | Artifact,
+    *,
+    workload: str | Path | Workload = EMBEDDED,
+    settings: Measuring | None = None,
+    repetitions: int = 3,
+    progress: Progress = SILENT,
+) -> BenchReport:
+    """Measure memory by stage and latency of an artifact or a bundle, each repetition in a fresh process.
+
+    The first process is sampled from outside for its memory over time, `repetitions` more are timed. Raises
+    ArtifactError, UserError for a workload without texts, or ChildError when a process failed.
+    """
+    require("memory_profiler")
+    settings = settings or Measuring()
+    opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
+    texts = workload_of(workload)
+    todo = list(steps([opened.path], repetitions))
+    progress.phase("measure", len(todo))
+    records = []
+    for step in todo:
+        progress.now("measure", f"{opened.manifest.variant} on {len(texts.texts)} texts")
+        records.append(measure(step, texts.source, settings))
+        progress.done("measure", f"{opened.manifest.variant}, process {step.repetition}")
+    return BenchReport(
+        machine=describe(),
+        workload=texts.facts,
+        settings=settings,
+        measurements=tuple(records),
+        notes=tuple(measurement_notes(records)),
+    )

@@ -1,0 +1,56 @@
+"""How a job tells what it is doing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..bench.pairs import Pair
+
+
+class Progress(Protocol):
+    """Receives what a job does: named phases of a known number of steps each, and remarks in between."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of `total` steps begins."""
+
+    def now(self, phase: str, what: str) -> None:
+        """A step of the phase has begun."""
+
+    def done(self, phase: str, what: str) -> None:
+        """A step of the phase has ended."""
+
+    def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
+        """Something failed; with `counts` it was a step of the phase."""
+
+    def note(self, message: str) -> None:
+        """Something a reader has to know."""
+
+
+class Silent:
+    """Default progress: do nothing."""
+
+    def phase(self, name: str, total: int) -> None:
+        """Do nothing."""
+
+    def now(self, phase: str, what: str) -> None:
+        """Do nothing."""
+
+    def done(self, phase: str, what: str) -> None:
+        """Do nothing."""
+
+    def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
+        """Do nothing."""
+
+    def note(self, message: str) -> None:
+        """Do nothing."""
+
+
+SILENT = Silent()
+
+
+def tell(pair: Pair, progress: Progress) -> None:
+    """Tell of a pair that has been measured, in the phase "measure"."""
+    if pair.disturbed:
+        progress.failed("measure", f"pair {pair.number} was disturbed, it is measured again", counts=False)
+    else:
+        progress.done("measure", f"pair {pair.number}")

@@ -1,0 +1,69 @@
+"""Scoring artifacts, and what two of them find differently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core import child
+from ..core.errors import UserError
+from ..core.machine import thread_environment
+from ..core.records import EvaluationRecord
+from ..eval import Corpus, CorpusSource, Differences
+from ..eval import differences as differences_between
+from ..eval.corpora import EMBEDDED
+from ..eval.scoring import evaluate_in_child
+from ..variants import Artifact
+from .inputs import artifact_in, corpus_of, require, source_of
+from .progress import SILENT, Progress
+
+
+def score(artifact: Artifact, corpus: Corpus, *, threads: int, timeout_s: float) -> EvaluationRecord:
+    """Score an artifact in a process of its own; CorpusError if the corpus has types that the model does not know."""
+    corpus.require_types(artifact.manifest.labels.types)
+    scoring = child.call(evaluate_in_child, artifact.path, corpus.source, threads)
+    return scoring.run(timeout_s=timeout_s, environment=thread_environment(threads))
+
+
+def evaluate(
+    artifact: str | Path | Artifact,
+    *,
+    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    threads: int = 1,
+    timeout_s: float = 900.0,
+    progress: Progress = SILENT,
+) -> EvaluationRecord:
+    """Score an artifact or a bundle on a labelled corpus with seqeval, in a process of its own.
+
+    Raises ArtifactError, CorpusError, or ChildError when the process failed or ran out of time.
+    """
+    require("seqeval")
+    opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
+    labelled = corpus_of(corpus, progress)
+    labelled.require_types(opened.manifest.labels.types)
+    progress.phase("evaluate", 1)
+    progress.now("evaluate", f"{opened.manifest.variant} on {len(labelled.sentences):,} sentences")
+    record = score(opened, labelled, threads=threads, timeout_s=timeout_s)
+    progress.done("evaluate", opened.manifest.variant)
+    return record
+
+
+def differences(
+    baseline: str | Path,
+    candidate: str | Path,
+    *,
+    variant: str | None = None,
+    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    threads: int = 1,
+    timeout_s: float = 900.0,
+    progress: Progress = SILENT,
+) -> Differences:
+    """Every entity of a corpus that two artifacts (or checkpoints, with `variant`) find differently."""
+    require("seqeval")
+    labelled = corpus_of(corpus, progress)
+    records = []
+    for name in (baseline, candidate):
+        artifact = source_of(name, variant, timeout_s, progress).artifact
+        if artifact is None:
+            raise UserError(f"{name} is a results file", "give artifacts; the report of a run has what differs in it")
+        records.append(evaluate(artifact, corpus=labelled, threads=threads, timeout_s=timeout_s, progress=progress))
+    return differences_between(records[0], records[1], labelled)
