@@ -101,7 +101,7 @@ class Child(Generic[T]):
             raise ChildError(message, "raised", self._stderr(), raised.remedy)
         if not record.exists():
             raise ChildError(f"ended with exit code {code} and wrote no record", "no-record", self._stderr())
-        return msgspec.json.decode(record.read_bytes(), type=self.kind)
+        return msgspec.json.decode(record.read_bytes(), type=self.kind, dec_hook=_typed)
 
     def kill(self) -> None:
         """End the child and everything it started."""
@@ -176,10 +176,10 @@ def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call
     """
     if "<" in function.__qualname__ or function.__module__ == "__main__":
         raise TypeError(f"{function.__module__}:{function.__qualname__} cannot be imported by a child")
-    bound = inspect.signature(function).bind(*args, **kwargs)
     kind = get_type_hints(function).get("return")
     if kind is None:
         raise TypeError(f"{function.__module__}:{function.__qualname__} does not say what it returns")
+    bound = inspect.signature(function).bind(*args, **kwargs)
     return Call(f"{function.__module__}:{function.__qualname__}", dict(bound.arguments), kind)
 
 

@@ -156,7 +156,9 @@ class _Reader:
     def _known(self, table: Mapping[str, Any], known: tuple[str, ...], section: str = "") -> None:
         for key in table:
             if key not in known:
-                self._refuse(key, f"unknown key '{key}'", self._near(key, known), section)
+                aliases = [alias for metric in METRICS.values() for alias in (*metric.aliases, *metric.limit_aliases)]
+                others = [alias for alias in aliases if canonical(alias) in known]
+                self._refuse(key, f"unknown key '{key}'", self._near(key, (*known, *others)), section)
 
     def _number(self, key: str, value: Any, units: Mapping[str, float], section: str = "") -> float:
         if not isinstance(value, str):
@@ -172,8 +174,8 @@ class _Reader:
     @staticmethod
     def _near(name: str, known: Iterable[str]) -> str:
         names = list(known)
-        near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
-        return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+        near = dict.fromkeys(map(canonical, difflib.get_close_matches(name, names, n=2, cutoff=0.5)))
+        return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(dict.fromkeys(map(canonical, names)))}"
 
     def _refuse(self, key: str, what: str, remedy: str, section: str = "") -> NoReturn:
         raise UserError(f"{self.path}:{self._line(key, section)}: {what}", remedy)

@@ -146,7 +146,7 @@ def test_variants_take_turns_and_every_other_round_runs_backwards() -> None:
 
 def test_the_sampler_sees_memory_it_did_not_allocate(tmp_path: Path) -> None:
     jobs = {"PYTHONPATH": str(Path(__file__).parents[1] / "core")}
-    holding = child.Call("jobs:hold_memory", {"megabytes": 120, "seconds": 2.0}, int)
+    holding = child.Call("child_jobs:hold_memory", {"megabytes": 120, "seconds": 2.0}, int)
     begin = tmp_path / "begin"
     os.mkfifo(begin)
     with (

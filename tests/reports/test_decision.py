@@ -100,4 +100,4 @@ def test_a_metric_that_was_not_measured_cannot_be_an_objective() -> None:
     )
     decision = decide(rows_of(alone), COMPLEXITY, Policy(objective={"qps": 1.0}))
     assert decision.winner is None
-    assert decision.losers["lean"] == "5 clients was not measured"
+    assert decision.losers["lean"] == "qps was not measured"

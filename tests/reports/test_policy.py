@@ -40,7 +40,7 @@ def test_a_policy_reads_every_figure_in_its_base_unit(tmp_path: Path) -> None:
         "f1_min": 0.88,
         "memory_max": 300_000_000,
         "p95_max": 120,
-        "artifact_max": 150 * 1024 * 1024,
+        "size_max": 150 * 1024 * 1024,
         "qps_min": 20,
     }
     assert policy.objective == {"p95": 1.0}
