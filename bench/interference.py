@@ -7,7 +7,7 @@ import resource
 import time
 from pathlib import Path
 
-import msgspec
+from ..core.records import Interference
 
 # What disturbs a block. /proc/stat counts in ticks of 10 ms, so short blocks need an absolute floor as well; and it
 # shows the whole host in a container, so on many cores it takes more of others to matter.
@@ -18,29 +18,16 @@ STOLEN_SHARE = 0.02
 STOLEN_SECONDS = 0.02
 
 
-class Interference(msgspec.Struct, frozen=True, kw_only=True):
-    """Between two moments: cores this process used, cores others used, seconds stolen, switches, throttled periods."""
-
-    seconds: float
-    cores: int
-    own_cores: float
-    other_cores: float
-    stolen_s: float
-    voluntary_switches: int
-    involuntary_switches: int
-    throttled_periods: int
-
-    @property
-    def taints(self) -> tuple[str, ...]:
-        """What was disturbed beyond the thresholds, in words; empty for a clean block."""
-        found: list[str] = []
-        if self.other_cores > max(OTHER_CORES, OTHER_SHARE * self.cores, OTHER_SECONDS / self.seconds):
-            found.append("other load")
-        if self.stolen_s > max(STOLEN_SECONDS, STOLEN_SHARE * self.seconds):
-            found.append("stolen time")
-        if self.throttled_periods:
-            found.append("throttled")
-        return tuple(found)
+def taints(seen: Interference, cores: int) -> tuple[str, ...]:
+    """What was disturbed beyond the thresholds on so many cores, in words; empty for a clean block."""
+    found: list[str] = []
+    if seen.other_cores > max(OTHER_CORES, OTHER_SHARE * cores, OTHER_SECONDS / seen.seconds):
+        found.append("other load")
+    if seen.stolen_s > max(STOLEN_SECONDS, STOLEN_SHARE * seen.seconds):
+        found.append("stolen time")
+    if seen.throttled_periods:
+        found.append("throttled")
+    return tuple(found)
 
 
 class Meter:
@@ -62,7 +49,6 @@ class Meter:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Interference(
             seconds=round(wall, 4),
-            cores=len(os.sched_getaffinity(0)),
             own_cores=round(own / wall, 3),
             other_cores=round(max(0.0, (busy - self.busy - own) / wall), 3),
             stolen_s=round(stolen - self.stolen, 3),

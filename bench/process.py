@@ -15,8 +15,18 @@ from typing import Any
 from ..core.child import since_exec_s
 from ..core.errors import SlimnerError
 from ..core.memory import read_stage, since_start_s
-from ..core.records import Block, Concurrent, MeasurementRecord, Measuring, Stage, Threads, TimelinePoint, Warmup
-from .interference import Interference, Meter
+from ..core.records import (
+    Block,
+    Concurrent,
+    Interference,
+    MeasurementRecord,
+    Measuring,
+    Stage,
+    Threads,
+    TimelinePoint,
+    Warmup,
+)
+from .interference import Meter, taints
 
 BEGIN_TIMEOUT_S = 10.0
 HOLD_TIMEOUT_S = 60.0
@@ -126,7 +136,7 @@ def measure_in_child(
         threads=Threads(
             requested=settings.threads,
             os_threads=len(os.listdir("/proc/self/task")),
-            busy_cores=round(sum(b.own_cores * b.seconds for b in blocks) / sum(b.seconds for b in blocks), 3),
+            busy_cores=_busy_cores([block.interference for block in blocks]),
         ),
         concurrent=concurrent,
         paired=turns is not None,
@@ -165,13 +175,15 @@ def in_blocks(
     repeats = 0
     while len(durations) < len(chosen):
         first, attempt = len(durations), 1
-        taken, went_on = _one_block(answer, chosen[first:])
-        while repeat and went_on.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
+        taken, seen = _one_block(answer, chosen[first:])
+        block = _block(first, len(taken), attempt, seen)
+        while repeat and block.taints and attempt < MOST_ATTEMPTS and repeats < MOST_REPEATS:
             time.sleep(PAUSE_S * attempt)
             attempt, repeats = attempt + 1, repeats + 1
-            taken, went_on = _one_block(answer, chosen[first : first + len(taken)])
+            taken, seen = _one_block(answer, chosen[first : first + len(taken)])
+            block = _block(first, len(taken), attempt, seen)
         durations += taken
-        blocks.append(_block(first, len(taken), attempt, went_on))
+        blocks.append(block)
     return durations, blocks
 
 
@@ -229,20 +241,14 @@ def _one_block(answer: Callable[[int], float], indices: Sequence[int]) -> tuple[
     return taken, meter.stop()
 
 
-def _block(first: int, samples: int, attempts: int, went_on: Interference) -> Block:
-    return Block(
-        first=first,
-        samples=samples,
-        seconds=went_on.seconds,
-        attempts=attempts,
-        own_cores=went_on.own_cores,
-        other_cores=went_on.other_cores,
-        stolen_s=went_on.stolen_s,
-        voluntary_switches=went_on.voluntary_switches,
-        involuntary_switches=went_on.involuntary_switches,
-        throttled_periods=went_on.throttled_periods,
-        taints=went_on.taints,
-    )
+def _block(first: int, samples: int, attempts: int, seen: Interference) -> Block:
+    cores = len(os.sched_getaffinity(0))
+    return Block(first=first, samples=samples, attempts=attempts, interference=seen, taints=taints(seen, cores))
+
+
+def _busy_cores(seen: Sequence[Interference]) -> float:
+    """Cores that the process used while it was timed."""
+    return round(sum(one.own_cores * one.seconds for one in seen) / sum(one.seconds for one in seen), 3)
 
 
 def _extra(texts: Sequence[str], chosen: Sequence[int]) -> list[int]:

@@ -73,6 +73,19 @@ class Threads(Record, frozen=True, kw_only=True):
     busy_cores: float
 
 
+class Interference(Record, frozen=True, kw_only=True):
+    """What went on between two moments `seconds` apart: cores that this process used and that others used, seconds
+    stolen by the hypervisor, context switches, and periods in which the processor quota ran out."""
+
+    seconds: float
+    own_cores: float
+    other_cores: float
+    stolen_s: float
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+
+
 class Block(Record, frozen=True, kw_only=True):
     """A run of consecutive samples and what else went on meanwhile.
 
@@ -82,14 +95,8 @@ class Block(Record, frozen=True, kw_only=True):
 
     first: int
     samples: int
-    seconds: float
     attempts: int
-    own_cores: float
-    other_cores: float
-    stolen_s: float
-    voluntary_switches: int
-    involuntary_switches: int
-    throttled_periods: int
+    interference: Interference
     taints: tuple[str, ...]
 
 

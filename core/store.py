@@ -3,7 +3,7 @@
 History of the results format (schema 3 and later are read for good: whoever raises it adds a function to `_LIFTS`, and
 a file of the old schema to `tests/core/old`):
 
-4 (0.1.0)           commit, branch and whether the tree was clean.
+4 (0.1.0)           commit, branch and whether the tree was clean; a block holds its interference as one record.
 3 (0.1.0 before its release) the entities that each variant found in each sentence; a run without a corpus.
 2 (never released)  a machine in every record; samples in blocks with what disturbed them; warm-up; extra samples by
                     length; cold start; several clients; stages split into anonymous, file-backed and shared; lengths.
@@ -87,15 +87,26 @@ def read_results(path: Path) -> Results:
             "use the slimner that wrote it",
         )
     content = read_json(path, dict[str, Any])
-    for old in range(schema, RESULTS_SCHEMA):
-        content = _LIFTS[old](content)
     try:
+        for old in range(schema, RESULTS_SCHEMA):
+            content = _LIFTS[old](content)
         return msgspec.convert(content, Results)
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: {error}", DAMAGED) from None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a whole file of schema {schema} ({error})", DAMAGED) from None
 
 
 def _lift_3(content: dict[str, Any]) -> dict[str, Any]:
+    kept = {"first", "samples", "attempts", "taints"}
+    for measured in content.get("measurements", ()):
+        measured["blocks"] = [
+            {
+                **{name: value for name, value in block.items() if name in kept},
+                "interference": {name: value for name, value in block.items() if name not in kept},
+            }
+            for block in measured["blocks"]
+        ]
     return {**content, "schema": 4, "commit": None}
 
 

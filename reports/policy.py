@@ -175,7 +175,8 @@ class _Reader:
     def _near(name: str, known: Iterable[str]) -> str:
         names = list(known)
         near = dict.fromkeys(map(canonical, difflib.get_close_matches(name, names, n=2, cutoff=0.5)))
-        return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(dict.fromkeys(map(canonical, names)))}"
+        others = ", ".join(dict.fromkeys(map(canonical, names)))
+        return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {others}"
 
     def _refuse(self, key: str, what: str, remedy: str, section: str = "") -> NoReturn:
         raise UserError(f"{self.path}:{self._line(key, section)}: {what}", remedy)

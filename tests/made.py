@@ -11,6 +11,7 @@ from slimner.core.records import (
     CorpusFacts,
     EvaluationRecord,
     Failure,
+    Interference,
     MeasurementRecord,
     Parity,
     Results,
@@ -44,14 +45,16 @@ def block(first: int = 0, samples: int = 100, attempts: int = 1, taints: tuple[s
     return Block(
         first=first,
         samples=samples,
-        seconds=0.5,
         attempts=attempts,
-        own_cores=1.0,
-        other_cores=0.9 if taints else 0.0,
-        stolen_s=0.0,
-        voluntary_switches=1,
-        involuntary_switches=0,
-        throttled_periods=0,
+        interference=Interference(
+            seconds=0.5,
+            own_cores=1.0,
+            other_cores=0.9 if taints else 0.0,
+            stolen_s=0.0,
+            voluntary_switches=1,
+            involuntary_switches=0,
+            throttled_periods=0,
+        ),
         taints=taints,
     )
 

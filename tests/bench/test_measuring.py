@@ -99,7 +99,7 @@ def test_blocks_cover_all_samples_and_the_machine_is_in_the_record(timed: Measur
         sum(b.samples for b in timed.blocks[:i]) for i in range(len(timed.blocks))
     ]
     assert sum(block.samples for block in timed.blocks) == 30
-    assert all(block.attempts >= 1 and block.seconds > 0 for block in timed.blocks)
+    assert all(block.attempts >= 1 and block.interference.seconds > 0 for block in timed.blocks)
     assert timed.machine == describe()
 
 

@@ -18,6 +18,7 @@ from slimner.core.records import (
     CheckpointFacts,
     CorpusFacts,
     EvaluationRecord,
+    Interference,
     MeasurementRecord,
     Results,
     RunSettings,
@@ -37,14 +38,16 @@ def measurement(variant: str, repetition: int, base_ms: float) -> MeasurementRec
     block = Block(
         first=0,
         samples=SAMPLES,
-        seconds=1.0,
         attempts=1,
-        own_cores=1.0,
-        other_cores=0.0,
-        stolen_s=0.0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        throttled_periods=0,
+        interference=Interference(
+            seconds=1.0,
+            own_cores=1.0,
+            other_cores=0.0,
+            stolen_s=0.0,
+            voluntary_switches=0,
+            involuntary_switches=0,
+            throttled_periods=0,
+        ),
         taints=(),
     )
     return MeasurementRecord(
