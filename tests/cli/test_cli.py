@@ -48,15 +48,14 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
         "variant",
         "F1",
         "change",
-        "artifact",
+        "size",
         "cold",
         "start",
-        "steady",
+        "memory",
         "peak",
         "p50",
         "p95",
-        "5",
-        "clients",
+        "qps",
     ]
     assert any("fp32" in line and "baseline" in line for line in lines)
     assert any(line.startswith("  winner  ") for line in lines)
