@@ -80,7 +80,9 @@ class Shared:
         from slimner.variants.building import build
 
         with FileLock(self.root / f"{Path(checkpoint).name}-{variant}.lock"):
-            return build(resolve_checkpoint(str(checkpoint)), VARIANTS.get(variant), cache=self.cache, timeout_s=300)[0]
+            return build(resolve_checkpoint(str(checkpoint)), VARIANTS.get(variant), cache=self.cache, timeout_s=300)[
+                0
+            ].path
 
 
 class Artifacts(dict[str, Path]):

@@ -76,7 +76,7 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     from slimner.variants.building import build
 
     source = resolve_checkpoint(str(make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "again", seed=1)))
-    return build(source, VARIANTS.get("onnx-fp32"), cache=cache, timeout_s=300)[0]
+    return build(source, VARIANTS.get("onnx-fp32"), cache=cache, timeout_s=300)[0].path
 
 
 def given(*artifacts: Path) -> list[str]:
