@@ -10,8 +10,8 @@ import msgspec
 from rich.table import Table
 
 from ..core.errors import UserError
-from ..core.units import POINTS, quantity
 from ..core.store import read_results, write_text
+from ..core.units import POINTS, quantity
 from ..eval import Corpus, CorpusSource, Plan, plan_from_corpus, plans_from_results, read_corpus
 from ..eval.corpora import RULES, write
 from ..eval.inspection import Inspection, Spread, inspect
