@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.markup import escape
-from rich.table import Table
 
 from ..core.metrics import F1, METRICS, Metric, Unit
 from ..core.statistics import BUCKETS, percentile
 from .comparison import Row
 from .formatting import MISSING, milliseconds, score, spread_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def columns() -> list[Metric]:
@@ -44,6 +46,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def terminal(rows: Sequence[Row], winner: str | None) -> Table:
     """A table for the terminal; the winner has a star, a failed variant says so in place of what it lacks."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for i, heading in enumerate((" ", *headings())):
         table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
@@ -66,6 +70,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     def terminal(self) -> Iterator[Table | str]:
         """What to print, in order."""
+        from rich.markup import escape
+        from rich.table import Table
+
         if self.title:
             yield self.title
         if self.headings:
