@@ -17,8 +17,8 @@ import slimner
 assert slimner.__version__
 for name in slimner.__all__:
     getattr(slimner, name)
-loaded = [name for name in ("torch", "transformers", "onnxruntime", "matplotlib", "rich", "click", "optimum") if name in sys.modules]
-assert not loaded, loaded
+heavy = {"torch", "transformers", "onnxruntime", "matplotlib", "optimum", "rich", "click"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 
 
