@@ -117,6 +117,12 @@ def f1_evidence(session: nox.Session) -> None:
 
 
 @nox.session
+def ties(session: nox.Session) -> None:
+    """How often a worse variant wins because it is simpler, simulated; ten minutes."""
+    _study(session, "ties")
+
+
+@nox.session
 def original(session: nox.Session) -> None:
     """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/original.md")

@@ -49,9 +49,12 @@ def print_decision(decision: Decision) -> None:
     options.say(f"  winner  {text}", style=style)
     for variant, reason in decision.losers.items():
         options.say(f"  not     {variant}: {reason}")
+    if decision.undecided:
+        options.say(f"  open    whether {', '.join(decision.undecided)} should have won; more --repetitions tell")
     for miss in decision.near_misses:
         options.say(f"  near    {miss}")
     for objective, variant in decision.alternatives.items():
         options.say(f"  instead {variant}, if the objective were {objective}")
     if len(decision.front) > 1:
-        options.say(f"  front   {', '.join(decision.front)}: no other is as good in F1, memory, p95 and size")
+        names = ", ".join(decision.front)
+        options.say(f"  front   {names}: none is shown to be better in F1, memory, p95 or size and worse in nothing")

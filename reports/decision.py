@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ..core.metrics import METRICS, Metric, limits, objectives
-from ..core.paired import LEVEL, ratio_of_groups
 from ..core.records import Note
 from ..core.statistics import Spread
 from .comparison import Row
 from .formatting import points, show
 from .policy import F1_DROP, Policy
+from .ties import best_of, excess, front, mean, open_questions, scores, standing, surely_better_f1, surely_less
 
 # How far beyond a constraint is still a near miss, as a share of it.
 NEAR = 0.1
@@ -26,8 +26,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`winner` is None when no variant is feasible, and `closest` then misses its constraints by least.
 
     `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
-    miss it, `alternatives` what is shown to beat the winner in another objective, `front` the variants that no other
-    beats in F1, memory, p95 and size at once.
+    miss it, `alternatives` what is shown to beat the winner in another objective, `front` the winner and the variants
+    that no other is shown to beat in F1, memory, p95 or size without being beaten in another. `undecided` names
+    those of which too few processes were measured to tell whether they should have won.
     """
 
     policy: Policy
@@ -37,6 +38,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     closest: str | None = None
     near_misses: tuple[str, ...] = ()
     alternatives: dict[str, str] = {}
+    undecided: tuple[str, ...] = ()
     front: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -71,13 +73,24 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
             losers=losers,
             closest=closest,
             near_misses=near,
-            front=pareto(rows),
+            front=front(rows),
         )
-    winner, tied = _pick(feasible, complexity, policy.objective, policy.tie)
+    best = best_of(feasible, policy.objective)
+    tied = [
+        row for row in feasible if row is best or standing(excess(row, best, policy.objective), policy.tie) == "tied"
+    ]
+    winner = min(
+        tied, key=lambda row: (complexity.get(row.variant, 0), mean(scores(row, policy.objective) or [math.inf]))
+    )
+    still_open = open_questions(feasible, complexity, policy.objective, policy.tie)
     for row in feasible:
         if row is not winner:
             simpler = complexity.get(winner.variant, 0) < complexity.get(row.variant, 0)
-            losers[row.variant] = _loses(row, winner, policy, tie=row in tied, simpler=simpler)
+            losers[row.variant] = (
+                _not_told_apart(row, best, policy)
+                if row is not best and standing(excess(row, best, policy.objective), policy.tie) == "open"
+                else _loses(row, winner, policy, tie=row in tied, simpler=simpler)
+            )
     baseline = next((row for row in rows if row.baseline), None)
     alternatives: dict[str, str] = {}
     for name in objectives():
@@ -86,79 +99,34 @@ def decide(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy | 
     return Decision(
         policy=policy,
         winner=winner.variant,
-        because=_wins(winner, baseline, policy),
+        because=_wins(winner, best, baseline, policy, alone=len(feasible) == 1),
         losers={row.variant: losers[row.variant] for row in rows if row.variant in losers},
         near_misses=near,
         alternatives=alternatives,
-        front=pareto(rows),
+        undecided=tuple(row.variant for row in still_open),
+        front=_with(winner.variant, front(rows), rows),
     )
 
 
-def pareto(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Variants that no other beats or equals in all of F1, memory, p95 and size while beating it in one."""
+def undecided(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy) -> tuple[str, ...]:
+    """Variants to measure in more processes, as it is open which of them should win; none if that is settled.
 
-    def costs(row: Row) -> tuple[float, ...]:
-        f1 = -row.f1.value if row.f1 else 0.0
-        return (f1, *(_figure(row, METRICS[name], math.inf) for name in ("memory", "p95", "size")))
-
-    whole = [(row.variant, costs(row)) for row in rows if not row.failed]
-    return tuple(
-        name
-        for name, mine in whole
-        if not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for _, other in whole)
-    )
-
-
-def _figure(row: Row, metric: Metric, missing: float) -> float:
-    value = row.value(metric.name)
-    return missing if value is None else value
-
-
-def _scores(row: Row, objective: Mapping[str, float]) -> list[float] | None:
-    """The objective of each process, smaller is better: the weighted geometric mean of its metrics; or None."""
-    logs: list[list[float]] = []
-    for name, weight in objective.items():
-        sign = -1 if METRICS[name].higher_is_better else 1
-        values = row.processes(name)
-        if not values:
-            return None
-        logs.append([sign * weight * math.log(value) for value in values])
-    length = max(map(len, logs))
-    if any(len(column) not in (1, length) for column in logs):
-        return None
-    total = sum(objective.values())
-    wide = [column * length if len(column) == 1 else column for column in logs]
-    return [math.exp(sum(parts) / total) for parts in zip(*wide, strict=True)]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.exp(sum(math.log(value) for value in values) / len(values))
-
-
-def _pick(
-    rows: Sequence[Row], complexity: Mapping[str, int], objective: Mapping[str, float], tie: float
-) -> tuple[Row, list[Row]]:
-    """The winner and those that tie with the best: not shown to be worse than it by more than `tie`."""
-    scores = {row.variant: found for row in rows if (found := _scores(row, objective))}
-    best = min(rows, key=lambda row: _mean(scores[row.variant]))
-
-    def ties(row: Row) -> bool:
-        # all variants of a run are measured in turn: what drifts touches them alike
-        change = ratio_of_groups(scores[best.variant], scores[row.variant], LEVEL)
-        return (change.value if change.low is None else change.low) <= tie
-
-    tied = [row for row in rows if row is best or ties(row)]
-    return min(tied, key=lambda row: (complexity.get(row.variant, 0), _mean(scores[row.variant]))), tied
+    The best one is among them, so that both sides of each comparison get surer.
+    """
+    feasible = [row for row in rows if not any(_misses(row, policy, rows))]
+    if len(feasible) < 2:
+        return ()
+    found = open_questions(feasible, complexity, policy.objective, policy.tie)
+    return (best_of(feasible, policy.objective).variant, *(row.variant for row in found)) if found else ()
 
 
 def _surely_best(rows: Sequence[Row], winner: Row, objective: str, tie: float) -> Row | None:
     """The best in another objective, if it is shown to beat the winner in it by more than `tie`."""
-    scores = {row.variant: found for row in rows if (found := _scores(row, {objective: 1.0}))}
-    if winner.variant not in scores:
+    having = [row for row in rows if scores(row, {objective: 1.0})]
+    if winner not in having:
         return None
-    best = min((row for row in rows if row.variant in scores), key=lambda row: _mean(scores[row.variant]))
-    change = ratio_of_groups(scores[best.variant], scores[winner.variant], LEVEL)
-    return best if (change.value if change.low is None else change.low) > tie else None
+    best = best_of(having, {objective: 1.0})
+    return best if standing(excess(winner, best, {objective: 1.0}), tie) == "worse" else None
 
 
 def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
@@ -172,7 +140,7 @@ def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
     for key, value in policy.limits.items():
         if key != "f1_min" or scored:
             yield from _beyond(row, limits()[key], value)
-    if _scores(row, policy.objective) is None:
+    if scores(row, policy.objective) is None:
         missing = [METRICS[name].title for name in policy.objective if not row.processes(name)]
         yield Miss(reason=f"{' and '.join(missing)} was not measured")
 
@@ -225,33 +193,64 @@ def _objective_name(policy: Policy) -> str:
     return " and ".join(METRICS[name].title for name in policy.objective)
 
 
-def _wins(winner: Row, baseline: Row | None, policy: Policy) -> str:
-    goals = [(METRICS[name], winner.value(name)) for name in policy.objective]
-    if winner.baseline or baseline is None or any(baseline.value(metric.name) is None for metric, _ in goals):
-        best = ", ".join(
-            f"{'most' if metric.higher_is_better else 'least'} {metric.title}, {show(metric, value)}"
-            for metric, value in goals
-        )
-        kept = UNCHECKED if winner.parity else "of those that pass" if policy.limits else "of those that keep F1"
-        return f"{best}, {kept}"
-    parts = [f"{m.title} {_change(v, baseline.value(m.name))}" for m, v in goals]
-    for name in ("p95", "size"):
-        mine, theirs = winner.spread(name), baseline.spread(name)
-        if name not in policy.objective and mine and theirs and (name == "size" or _differ(mine, theirs)):
-            parts.append(f"{METRICS[name].title} {_change(mine.value, theirs.value)}")
+def _with(winner: str, names: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
+    """The winner among the others, in the order of the rows: by the policy nothing is better."""
+    return tuple(row.variant for row in rows if row.variant in names or row.variant == winner)
+
+
+def _wins(winner: Row, best: Row, baseline: Row | None, policy: Policy, *, alone: bool) -> str:
+    """What made it win, then what else it has over the baseline as far as that is shown."""
+    parts = [_made_it_win(winner, best, baseline, policy, alone=alone)]
+    if baseline and not winner.baseline:
+        for name in ("p95", "size"):
+            mine, theirs = winner.spread(name), baseline.spread(name)
+            if name not in policy.objective and mine and theirs and _differ(mine, theirs):
+                parts.append(f"{METRICS[name].title} {_change(mine.value, theirs.value)}")
     if winner.change is not None and policy.f1_max_drop_pp is not None:
         parts.append(f"F1 within {policy.f1_max_drop_pp:g} pp ({points(winner.change.points)})")
-    elif winner.f1 is None and policy.f1_max_drop_pp is not None:
+    elif winner.f1 is None and winner.parity and policy.f1_max_drop_pp is not None:
         parts.append(UNCHECKED)
     return ", ".join(parts)
+
+
+def _made_it_win(winner: Row, best: Row, baseline: Row | None, policy: Policy, *, alone: bool) -> str:
+    own = ", ".join(f"{METRICS[name].title} {show(METRICS[name], winner.value(name))}" for name in policy.objective)
+    if alone:
+        return f"the only one that passes, {own}"
+    if winner is not best:
+        theirs = ", ".join(show(METRICS[name], best.value(name)) for name in policy.objective)
+        return f"{own}, within {policy.tie * 100:g} % of {best.variant}'s {theirs}, and simpler"
+    gains: list[str] = []
+    for name in policy.objective:
+        metric, mine = METRICS[name], winner.spread(name)
+        theirs_of = baseline.spread(name) if baseline and not winner.baseline else None
+        if mine and theirs_of and _differ(mine, theirs_of):
+            gains.append(f"{metric.title} {_change(mine.value, theirs_of.value)}")
+        else:
+            gains.append(
+                f"{'most' if metric.higher_is_better else 'least'} {metric.title}, {show(metric, winner.value(name))}"
+            )
+    return ", ".join(gains)
 
 
 def _change(now: float | None, before: float | None) -> str:
     return "" if now is None or before is None else f"{(now / before - 1) * 100:+.0f} %"
 
 
+def _not_told_apart(row: Row, best: Row, policy: Policy) -> str:
+    change = excess(row, best, policy.objective)
+    own = " and ".join(show(METRICS[name], row.value(name)) for name in policy.objective)
+    reach = (
+        "" if change.low is None or change.high is None else f" ({change.low * 100:+.1f} to {change.high * 100:+.1f} %)"
+    )
+    return (
+        f"{own}, not told apart from {best.variant} in {_objective_name(policy)} by {change.n} processes: "
+        f"{change.value * 100:+.1f} %{reach} at a tie margin of {policy.tie * 100:g} %; raise --repetitions"
+    )
+
+
 def _loses(row: Row, winner: Row, policy: Policy, *, tie: bool, simpler: bool) -> str:
-    mine, theirs = _mean(_scores(row, policy.objective) or [1]), _mean(_scores(winner, policy.objective) or [1])
+    mine, theirs = mean(scores(row, policy.objective) or [1]), mean(scores(winner, policy.objective) or [1])
     share = mine / theirs
     own = " and ".join(show(METRICS[name], row.value(name)) for name in policy.objective)
     name, less = _objective_name(policy), "less simple" if simpler else "no simpler"
@@ -272,19 +271,12 @@ def _loses(row: Row, winner: Row, policy: Policy, *, tie: bool, simpler: bool) -
         f"{metric.title} {show(metric, one.value)} against {show(metric, other.value)}"
         for metric in METRICS.values()
         if metric.column and not metric.higher_is_better
-        if (one := row.spread(metric.name)) and (other := winner.spread(metric.name)) and _surely_less(one, other)
+        if (one := row.spread(metric.name)) and (other := winner.spread(metric.name)) and surely_less(one, other)
     ]
-    if row.f1 and winner.f1 and row.f1.value > winner.f1.value + 0.0005:
+    if row.f1 and winner.f1 and surely_better_f1(row, winner):
         better.insert(0, f"F1 {row.f1.value * 100:.2f} against {winner.f1.value * 100:.2f}")
     return f"{reason}, though {', '.join(better)}" if better else f"{reason}, and surely better in nothing else"
 
 
-def _surely_less(mine: Spread, theirs: Spread) -> bool:
-    """Whether a figure is lower by more than 2 %, and its interval, if there is one, does not reach the other's."""
-    high = mine.value if mine.high is None else mine.high
-    low = theirs.value if theirs.low is None else theirs.low
-    return mine.value < theirs.value * 0.98 and high < low
-
-
 def _differ(one: Spread, other: Spread) -> bool:
-    return _surely_less(one, other) or _surely_less(other, one)
+    return surely_less(one, other) or surely_less(other, one)

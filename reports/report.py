@@ -214,10 +214,15 @@ def decision_lines(decision: Decision) -> list[str]:
         closest = f"; closest is {decision.closest}" if decision.closest else ""
         lines = [f"- **no winner**: {decision.because}{closest}"]
     lines += [f"- not {variant}: {reason}" for variant, reason in decision.losers.items()]
+    if decision.undecided:
+        lines.append(f"- open: whether {', '.join(decision.undecided)} should have won; more --repetitions tell")
     lines += [f"- near: {miss}" for miss in decision.near_misses]
     lines += [f"- instead {other}, if the objective were {name}" for name, other in decision.alternatives.items()]
     if decision.front:
-        lines.append(f"- no other is as good in F1, memory, p95 and size at once as {', '.join(decision.front)}")
+        lines.append(
+            f"- none is shown to be better in F1, memory, p95 or size and worse in nothing than "
+            f"{', '.join(decision.front)}"
+        )
     return [*lines, f"- policy: {decision.policy.describe()}"]
 
 
