@@ -178,7 +178,7 @@ class Judge:
             return RIGHT
         try:
             outcome = self.value(index, plain(msgspec.json.decode(body)))
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
             return WRONG
         if outcome == RIGHT:
             self.seen[index] = body

@@ -8,6 +8,7 @@ import msgspec
 
 from .. import zoo
 from ..core.errors import UserError
+from ..core.outside import read_text
 from ..core.records import WorkloadFacts
 from ..core.store import sha256_file
 
@@ -31,16 +32,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 def read_workload(name: str) -> Workload:
     """The workload in a file, a text a line, or the embedded `news-zh`; UserError if there is none in it."""
     path = zoo.workload() if name == EMBEDDED else Path(name)
-    try:
-        texts = tuple(line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except FileNotFoundError:
-        raise UserError(
-            f"no workload '{name}'", f"give a file with a text a line, or '{EMBEDDED}' for the embedded one"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}", "convert the file to UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+    read = read_text(path, remedy=f"give a file in UTF-8 with a text a line, or '{EMBEDDED}' for the embedded one")
+    texts = tuple(line for line in read.splitlines() if line.strip())
     if not texts:
         raise UserError(f"{path}: no texts", "a workload is a text a line")
     return Workload(

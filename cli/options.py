@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ..core.errors import UserError
 from ..core.machine import describe
+from ..core.outside import read_text
 from ..core.records import Measuring, Note
 from ..core.units import SECONDS, SIZES, quantity
 from ..eval import CorpusSource
@@ -195,7 +196,7 @@ def checkpoint(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _tags(value: str) -> tuple[str, ...]:
     if Path(value).is_file():
-        return tuple(line.strip() for line in Path(value).read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in read_text(Path(value)).splitlines() if line.strip())
     if "," not in value:
         raise UserError(f"--labels: no file '{value}'", "give the tags with commas, or a file with one a line")
     return tuple(tag.strip() for tag in value.split(","))

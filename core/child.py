@@ -28,6 +28,7 @@ import msgspec
 from . import errors
 from .errors import ChildError, SlimnerError, UnknownNameError, UserError
 from .store import write_bytes
+from .text import encodable
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -101,7 +102,10 @@ class Child(Generic[T]):
             raise ChildError(message, "raised", self._stderr(), raised.remedy)
         if not record.exists():
             raise ChildError(f"ended with exit code {code} and wrote no record", "no-record", self._stderr())
-        return msgspec.json.decode(record.read_bytes(), type=self.kind, dec_hook=_typed)
+        try:
+            return msgspec.json.decode(record.read_bytes(), type=self.kind, dec_hook=_typed)
+        except (ValueError, RecursionError) as wrong:
+            raise ChildError(f"wrote a record that cannot be read: {wrong}", "no-record", self._stderr()) from None
 
     def kill(self) -> None:
         """End the child and everything it started."""
@@ -281,16 +285,13 @@ def main(path: Path) -> None:
             for name, value in specification.arguments.items()
         }
         write_bytes(path / RECORD, msgspec.json.encode(function(**arguments), enc_hook=_plain))
-    except Exception as error:
+    except BaseException as error:  # a panic in a Rust library is a BaseException
         import traceback
 
         traceback.print_exc()
         message, remedy = (error.message, error.remedy) if isinstance(error, SlimnerError) else (str(error), "")
-        _write_error(path, RaisedError(type=type(error).__name__, message=message, remedy=remedy))
-
-
-def _write_error(path: Path, error: RaisedError) -> None:
-    write_bytes(path / ERROR, msgspec.json.encode(error))
+        raised = RaisedError(type=type(error).__name__, message=encodable(message), remedy=encodable(remedy))
+        write_bytes(path / ERROR, msgspec.json.encode(raised))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from .errors import UserError
-from .store import read_json, sha256_of, write_json
+from .outside import read_json
+from .store import sha256_of, write_json
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ class Journal:
             return None
         try:
             return read_json(path, kind)
-        except (UserError, msgspec.MsgspecError):
+        except UserError:
             return None
 
     def put(self, step: str, record: Any) -> None:

@@ -19,18 +19,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from .errors import UserError
+from .outside import DAMAGED, decode, read_bytes
 from .records import Results
 
 RESULTS = "results.json"
 RESULTS_SCHEMA = 4
-DAMAGED = "the file is damaged or of another version of slimner"
-
-T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -60,41 +58,28 @@ def write_json(path: Path, value: Any, *, indent: int = 1) -> None:
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=indent) + b"\n")
 
 
-def read_json(path: Path, kind: type[T]) -> T:
-    """Read a record back; UserError names the file and the place in it that does not fit."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
-        raise UserError(f"{path}: {error}", DAMAGED) from None
-
-
 class _Version(msgspec.Struct):
     schema: int
 
 
 def read_results(path: Path) -> Results:
     """Read `results.json` of schema 3 or later; another schema is refused with that reason."""
-    schema = read_json(path, _Version).schema
-    if schema == RESULTS_SCHEMA:
-        return read_json(path, Results)
-    if schema not in _LIFTS:
+    content = read_bytes(path)
+    schema = decode(content, _Version, path).schema
+    if schema != RESULTS_SCHEMA and schema not in _LIFTS:
         raise UserError(
             f"{path}: results schema {schema}, this slimner reads {min(_LIFTS)} to {RESULTS_SCHEMA}",
             "use the slimner that wrote it",
         )
-    content = read_json(path, dict[str, Any])
-    try:
-        for old in range(schema, RESULTS_SCHEMA):
-            content = _LIFTS[old](content)
-        return msgspec.convert(content, Results)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}", DAMAGED) from None
-    except (AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a whole file of schema {schema} ({error})", DAMAGED) from None
+    if schema < RESULTS_SCHEMA:
+        plain = decode(content, dict[str, Any], path)
+        try:
+            for old in range(schema, RESULTS_SCHEMA):
+                plain = _LIFTS[old](plain)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a whole file of schema {schema} ({error})", DAMAGED) from None
+        content = msgspec.json.encode(plain)
+    return decode(content, Results, path)
 
 
 def _lift_3(content: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import msgspec
-
 from ..bench import Workload
 from ..bench.pairs import Tally, measure_pairs
 from ..bench.workload import EMBEDDED
@@ -17,8 +15,9 @@ from ..core.errors import SlimnerError, UserError
 from ..core.gate_records import Calibration
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe, fingerprint
+from ..core.outside import read_json
 from ..core.records import Measuring
-from ..core.store import read_json, write_json
+from ..core.store import write_json
 from ..reports.calibration import SCHEMA, summarize
 from ..variants import VARIANTS, Artifact, resolve_checkpoint
 from ..variants.building import build
@@ -39,7 +38,7 @@ def stored() -> Calibration | None:
     path = path_of(fingerprint(describe()))
     try:
         found = read_json(path, Calibration) if path.is_file() else None
-    except (UserError, msgspec.MsgspecError):
+    except UserError:
         return None
     return found if found and found.schema == SCHEMA else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +12,7 @@ import msgspec
 
 from ..core.errors import UserError
 from ..core.metrics import METRICS, WRITTEN, canonical, limits, objectives
+from ..core.outside import decode_toml, read_text
 from ..core.records import Record
 from ..core.units import POINTS, SHARES, SIZES, quantity
 from .formatting import show
@@ -54,17 +54,8 @@ class Policy(Record, frozen=True, kw_only=True):
 
 def read_policy(path: Path) -> Policy:
     """A policy from a TOML file; UserError names file, line, what is wrong and what would be right."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such policy", "docs/policy.md shows one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}", "give a TOML file in UTF-8") from None
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: {error}", "mend the TOML") from None
-    return _Reader(path, text, content).policy()
+    text = read_text(path, remedy="give a TOML file in UTF-8; docs/policy.md shows one")
+    return _Reader(path, text, decode_toml(text, path)).policy()
 
 
 class _Reader:

@@ -28,8 +28,9 @@ import msgspec
 
 from ..core.errors import ArtifactError
 from ..core.machine import describe
+from ..core.outside import decode, read_bytes, read_json
 from ..core.records import Record
-from ..core.store import read_json, sha256_file, sha256_of, write_bytes, write_json
+from ..core.store import sha256_file, sha256_of, write_bytes, write_json
 from ..variants import Artifact, Entity, Manifest, open_predictor, read_manifest, verify
 from ..variants.artifacts import File
 
@@ -127,7 +128,7 @@ def open_served(directory: Path) -> Served:
         model=directory / MODEL,
         manifest=read_manifest(directory / MODEL),
         bundle=bundle,
-        golden=tuple(read_json(directory / GOLDEN, list[Golden])),
+        golden=tuple(read_json(directory / GOLDEN, list[Golden], error=ArtifactError, remedy=AGAIN)),
     )
 
 
@@ -138,13 +139,8 @@ def read_bundle(directory: Path) -> Bundle:
         raise ArtifactError(
             f"no bundle at {directory}: it has no {BUNDLE}", "make one: slimner bundle ARTIFACT --out DIR"
         )
-    if path.stat().st_size > MOST_MANIFEST_BYTES:
-        raise ArtifactError(f"{path} is larger than any manifest", AGAIN)
-    try:
-        content = path.read_bytes()
-        bundle = msgspec.json.decode(content, type=Bundle)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise ArtifactError(f"{path}: {error}", AGAIN) from None
+    content = read_bytes(path, error=ArtifactError, remedy=AGAIN, most_bytes=MOST_MANIFEST_BYTES)
+    bundle = decode(content, Bundle, path, error=ArtifactError, remedy=AGAIN)
     if bundle.schema != BUNDLE_SCHEMA:
         raise ArtifactError(
             f"{path}: schema {bundle.schema}, this slimner reads {BUNDLE_SCHEMA}", "use the slimner that made it"

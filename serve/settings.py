@@ -12,6 +12,7 @@ import msgspec
 from .. import zoo
 from ..core.errors import UserError
 from ..core.machine import describe
+from ..core.outside import read_text
 from ..core.records import Machine
 from ..core.units import parse_size
 
@@ -91,10 +92,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 def _token(token: str, file: str) -> str:
     if not file:
         return token
-    try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"SLIMNER_TOKEN_FILE: {file}: {error}", "give a file with the token in it") from None
+    token = read_text(Path(file), remedy="SLIMNER_TOKEN_FILE has to name a file with the token in it").strip()
     if not token:
         raise UserError(f"SLIMNER_TOKEN_FILE: {file} is empty", "write the token into it")
     return token

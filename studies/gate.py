@@ -37,10 +37,11 @@ from slimner.core.cache import cache_directory
 from slimner.core.journal import Journal
 from slimner.core.machine import boot_id
 from slimner.core.metrics import METRICS
+from slimner.core.outside import read_json
 from slimner.core.paired import Change, proportion
 from slimner.core.records import EvaluationRecord, Measuring
 from slimner.core.statistics import clean_ms
-from slimner.core.store import read_json, write_json
+from slimner.core.store import write_json
 from slimner.core.verdicts import judge
 from slimner.eval import CorpusSource, f1_change, read_corpus
 from slimner.jobs import evaluate

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.errors import ArtifactError
+from ..core.outside import read_json
 from ..core.records import CheckpointFacts, Parity, Record
 from ..core.store import sha256_file, sha256_of
 from .labels import Labels
@@ -97,10 +98,7 @@ def read_manifest(directory: Path) -> Manifest:
             f"{directory} has no {MANIFEST}, so it is not a finished artifact",
             "build one: slimner build CHECKPOINT --variant NAME --out DIR",
         )
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise ArtifactError(f"{path}: {error}", "build the artifact again") from None
+    manifest = read_json(path, Manifest, error=ArtifactError, remedy="build the artifact again")
     if manifest.schema != MANIFEST_SCHEMA:
         raise ArtifactError(f"{path}: schema {manifest.schema}, this slimner reads {MANIFEST_SCHEMA}", "build it again")
     if manifest.seal != manifest.sealed().seal:

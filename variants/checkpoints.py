@@ -10,13 +10,14 @@ import hashlib
 import math
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from tokenizers import Tokenizer
 
 from .. import zoo
 from ..core.errors import CheckpointError
+from ..core.outside import decode
 from ..core.store import sha256_file
 from .configuration import (
     CONFIG,
@@ -91,6 +92,13 @@ def _read(name: str, path: Path) -> Checkpoint:
     )
 
 
+class _Weight(msgspec.Struct):
+    """What the header of a safetensors file says of one weight."""
+
+    shape: list[Annotated[int, msgspec.Meta(ge=0)]]
+    data_offsets: tuple[int, int]
+
+
 def _parameters(path: Path) -> int:
     """Number of weights, from the header of a safetensors file: eight bytes of length, then JSON."""
     try:
@@ -98,10 +106,15 @@ def _parameters(path: Path) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > 100_000_000:
                 raise ValueError("header too long")
-            header = msgspec.json.decode(file.read(length), type=dict[str, Any])
-            sizes = [math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
-            end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
-    except (OSError, ValueError, KeyError, TypeError, struct.error, msgspec.MsgspecError) as error:
+            where = f"{path} is not a safetensors file"
+            header = decode(file.read(length), dict[str, Any], where, error=CheckpointError)
+        header.pop("__metadata__", None)
+        weights = msgspec.convert(header, dict[str, _Weight]).values()
+        sizes = [math.prod(weight.shape) for weight in weights]
+        end = max((weight.data_offsets[1] for weight in weights), default=0)
+        if any(size > 8 * (8 + length + end) for size in sizes):
+            raise ValueError("shapes larger than the file")
+    except (OSError, ValueError, struct.error) as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error})", "save the checkpoint again") from None
     if path.stat().st_size != 8 + length + end:
         raise CheckpointError(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.errors import CheckpointError
+from ..core.outside import read_json
 from .labels import Crf
 
 CONFIG = "config.json"
@@ -81,10 +82,7 @@ class _Configuration(msgspec.Struct):
 
 def read(path: Path, kind: type[T]) -> T:
     """A JSON file as a typed value; CheckpointError names the file and the place in it."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: {error}", "save the checkpoint again") from None
+    return read_json(path, kind, error=CheckpointError, remedy="save the checkpoint again")
 
 
 def window(directory: Path, config: Config) -> int:

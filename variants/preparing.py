@@ -8,7 +8,6 @@ scores in `config.json`. What needs no change is linked. The result is kept in t
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,7 +127,7 @@ def _names(source: Path, config: Config, options: LoadOptions) -> Mapping[str, s
 
 
 def _configure(config: Path, directory: Path, changes: Mapping[str, Any]) -> None:
-    write_json(directory / CONFIG, json.loads(config.read_text(encoding="utf-8")) | changes)
+    write_json(directory / CONFIG, {**read(config, dict[str, Any]), **changes})
 
 
 def convert_in_child(source: Path, weights: list[Path], directory: Path) -> None:

@@ -21,6 +21,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from ..core import child
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, UnknownNameError
+from ..core.outside import read_text
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .checkpoints import SYNTHETIC
 from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, LoadOptions
@@ -174,7 +175,7 @@ def _write_tokenizer(shape: Shape, vocabulary: Path | None, directory: Path) -> 
     elif vocabulary.suffix == ".json":
         tokenizer = Tokenizer.from_file(str(vocabulary))
     else:
-        tokenizer = wordpiece(vocabulary.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+        tokenizer = wordpiece(read_text(vocabulary, error=CheckpointError).rstrip("\n").split("\n"))
     tokenizer.save(str(directory / TOKENIZER))
     write_json(directory / TOKENIZER_CONFIG, {"model_max_length": 512})
     return int(tokenizer.get_vocab_size())

@@ -79,7 +79,7 @@ def objects(text: str, defects: Defects) -> Iterator[Object]:
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 defects.add("malformed", number, f"not JSON: {error}")
 
 
@@ -95,7 +95,7 @@ def _elements(text: str, defects: Defects) -> Iterator[Object]:
             return
         try:
             value, position = decoder.raw_decode(text, position)
-        except ValueError as error:  # where the next element begins is anybody's guess
+        except (ValueError, RecursionError) as error:  # where the next element begins is anybody's guess
             defects.add("malformed", line, f"not JSON: {error}")
             return
         yield line, value

@@ -175,7 +175,7 @@ def test_a_workload_without_texts_is_refused(tmp_path: Path, content: str) -> No
 
 
 def test_a_missing_workload_is_named() -> None:
-    with pytest.raises(UserError, match="no workload 'nowhere'"):
+    with pytest.raises(UserError, match="nowhere: no such file"):
         read_workload("nowhere")
 
 

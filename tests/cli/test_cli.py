@@ -231,7 +231,7 @@ def test_each_command_prints_json(
         (["run", "--baseline", "fp23"], "did you mean 'fp32'"),
         (["run", "nowhere"], "no checkpoint 'nowhere'"),
         (["run", "--corpus", "nowhere.bio"], "no corpus 'nowhere.bio'"),
-        (["run", "--workload", "nowhere.txt"], "no workload 'nowhere.txt'"),
+        (["run", "--workload", "nowhere.txt"], "nowhere.txt: no such file"),
         (["run", "--corpus", "bad.bio"], "bad.bio:2: one column"),
         (["run", "--corpus", "empty.bio"], "empty.bio: no sentences"),
         (["run", "--corpus", "types.bio"], "gold has company, which the model does not know"),

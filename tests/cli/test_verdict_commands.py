@@ -89,7 +89,7 @@ def test_a_gate_over_recorded_results_ends_with_each_exit_code(
     ("arguments", "said"),
     [
         (("--baseline", "none.json", "--candidate", "old.json"), "none.json: no such file"),
-        (("--baseline", "old.json", "--candidate", "old.json", "--policy", "none.toml"), "no such policy"),
+        (("--baseline", "old.json", "--candidate", "old.json", "--policy", "none.toml"), "none.toml: no such file"),
         (("--baseline", "old.json", "--candidate", "nothing-there"), "no results file, no artifact and no checkpoint"),
         (("--baseline", "old.json", "--candidate", "old.json", "--variant", "lone"), "it has fp32, lean"),
         (("--baseline", "old.json", "--candidate", "old.json", "--budget", "5"), "is no time; write it as 300s"),

@@ -68,3 +68,15 @@ def describe(where: Path, thing: Thing) -> Thing:
 
 def untyped(a):  # type: ignore[no-untyped-def]
     return a
+
+
+class PanicException(BaseException):  # the name that libraries written in Rust give it
+    pass
+
+
+def panic() -> None:
+    raise PanicException("not char boundary")
+
+
+def words() -> int:
+    return "words"  # type: ignore[return-value]

@@ -180,3 +180,15 @@ def test_what_a_child_could_not_import_or_type_is_refused_before_it_starts() -> 
         child.call(child_jobs.untyped)
     with pytest.raises(TypeError, match="missing a required argument"):
         child.call(child_jobs.add, 1)  # type: ignore[call-arg]
+
+
+def test_a_panic_of_a_library_in_rust_is_told_with_its_kind() -> None:
+    with pytest.raises(ChildError, match="PanicException: not char boundary") as caught:
+        child.call(child_jobs.panic).run(timeout_s=60, environment=JOBS)
+    assert caught.value.kind == "raised"
+
+
+def test_a_record_that_does_not_fit_is_a_failed_child() -> None:
+    with pytest.raises(ChildError, match="cannot be read: Expected `int`, got `str`") as caught:
+        child.call(child_jobs.words).run(timeout_s=60, environment=JOBS)
+    assert caught.value.kind == "no-record"

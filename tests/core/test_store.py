@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from slimner.core.errors import UserError
 from slimner.core.journal import Journal
-from slimner.core.store import RESULTS_SCHEMA, directory_in_place, read_json, read_results, write_json, write_text
+from slimner.core.outside import read_json
+from slimner.core.store import RESULTS_SCHEMA, directory_in_place, read_results, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:

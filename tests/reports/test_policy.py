@@ -99,7 +99,7 @@ def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str, said: st
 
 
 def test_a_policy_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such policy"):
+    with pytest.raises(UserError, match=r"none\.toml: no such file"):
         read_policy(tmp_path / "none.toml")
 
 
