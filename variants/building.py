@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from .. import zoo
 from ..core import child
-from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
+from ..core.errors import ArtifactError, CheckpointError, MissingDependencyError, SlimnerError
 from ..core.machine import LIBRARIES, WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
@@ -29,9 +27,12 @@ from .artifacts import (
     verify,
 )
 from .checkpoints import Checkpoint
+from .fitness import fitted, parity_windows
 from .variant import VARIANTS, BuildContext, Variant
 
-FP32_TOLERANCE = 1e-4
+# Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
+FP32_TOLERANCE = 1e-5
+USUAL_RANGE = 10.0
 PARITY_TEXTS = 24
 
 
@@ -94,16 +95,17 @@ def place(artifact: Path, out: Path) -> None:
 def build_in_child(source: Checkpoint, variant: str, target: Path, key: str) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
-    chosen = VARIANTS.get(variant)
+    source, chosen = fitted(source), VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
     chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))
     shutil.copyfile(source.tokenizer, target / "tokenizer.json")
-    parity = _parity(source, chosen, target)
-    if chosen.precision == "fp32" and parity.max_abs_logit_difference > FP32_TOLERANCE:
+    parity, logit_range = _parity(source, chosen, target)
+    limit = FP32_TOLERANCE * max(logit_range, USUAL_RANGE)
+    if chosen.precision == "fp32" and parity.max_abs_logit_difference > limit:
         raise SlimnerError(
             f"logits differ from the checkpoint's by {parity.max_abs_logit_difference:.2g}, "
-            f"more than {FP32_TOLERANCE:g} for fp32",
+            f"more than {limit:.2g} for fp32 and a range of {logit_range:.3g}",
             "the export is wrong for this architecture; leave this variant out with --variants",
         )
     manifest = Manifest(
@@ -124,34 +126,31 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str) -> 
     return read_manifest(target)
 
 
-def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> Parity:
-    """Logits of the artifact against the checkpoint's own, over real texts and random ids of many lengths."""
+def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[Parity, float]:
+    """Logits of the artifact against the checkpoint's own, over tokens of many lengths; and the range of the latter."""
     from .torch_model import as_model, load_reference
 
     reference: Callable[[np.ndarray], np.ndarray] = as_model(load_reference(checkpoint.path))
     model = variant.load(directory, 1)
-    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    texts = zoo.workload().read_text(encoding="utf-8").splitlines()[:PARITY_TEXTS]
-    windows = [np.asarray(tokenizer.encode(text).ids[: checkpoint.window], dtype=np.int64) for text in texts]
-    draw = np.random.default_rng(0)
-    for length in (3, 17, checkpoint.window // 2, checkpoint.window):
-        windows.append(draw.integers(0, tokenizer.get_vocab_size(), length))
-    worst, total, same, tokens = 0.0, 0.0, 0, 0
+    windows = parity_windows(checkpoint, PARITY_TEXTS)
+    worst, total, same, tokens, low, high = 0.0, 0.0, 0, 0, np.inf, -np.inf
     for window in windows:
         expected, got = reference(window), model(window)
+        if not np.isfinite(expected).all():
+            raise CheckpointError(f"{checkpoint.path}: the model's logits are not finite", "its weights are spoilt")
         if not np.isfinite(got).all():
             raise SlimnerError("logits are not finite", "the variant does not work on this machine or for this model")
         difference = np.abs(expected - got)
+        low, high = min(low, float(expected.min())), max(high, float(expected.max()))
         worst = max(worst, float(difference.max()))
         total += float(difference.mean()) * len(window)
         same += int((expected.argmax(1) == got.argmax(1)).sum())
         tokens += len(window)
-    return Parity(
+    parity = Parity(
         texts=len(windows),
         tokens=tokens,
         max_abs_logit_difference=worst,
         mean_abs_logit_difference=total / tokens,
         tag_agreement=same / tokens,
     )
+    return parity, high - low

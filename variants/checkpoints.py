@@ -7,17 +7,13 @@ Everything downstream reads one layout: a directory with `config.json` of a ...F
 from __future__ import annotations
 
 import hashlib
-import math
-import struct
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
 from tokenizers import Tokenizer
 
 from .. import zoo
 from ..core.errors import CheckpointError
-from ..core.outside import decode
 from ..core.store import sha256_file
 from .configuration import (
     CONFIG,
@@ -37,7 +33,8 @@ SYNTHETIC = "synthetic:"
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A readable checkpoint. `window` counts tokens, special ones too; `trained` is False for random weights."""
+    """A readable checkpoint. `window` counts tokens, special ones too, as the configuration has it; a build asks the
+    model itself. `trained` is False for random weights."""
 
     name: str
     path: Path
@@ -71,56 +68,39 @@ def resolve_checkpoint(name: str, options: LoadOptions | None = None) -> Checkpo
 
 
 def _read(name: str, path: Path) -> Checkpoint:
+    from .weights import outputs, parameters, require_plausible, shapes
+
     config = read(path / CONFIG, Config)
     try:
-        labels = Labels.of(config.id2label or {}, config.ner_decoding, config.ner_scheme, config.ner_crf)
+        labels = Labels.of(config.names, config.ner_decoding, config.ner_scheme, config.ner_crf)
     except ValueError as error:
         raise CheckpointError(f"{path / CONFIG}: {error}", HOW_TO_NAME_TAGS) from None
+    tensors = shapes(path / WEIGHTS)
+    require_plausible(path / CONFIG, read(path / CONFIG, dict[str, object]), tensors)
+    if (rows := outputs(tensors)) not in (None, len(labels.tags)):
+        raise CheckpointError(
+            f"{path / CONFIG} names {len(labels.tags)} tags, the classifier has {rows} outputs", HOW_TO_NAME_TAGS
+        )
     try:
-        Tokenizer.from_file(str(path / TOKENIZER))
+        tokenizer = Tokenizer.from_file(str(path / TOKENIZER))
     except Exception as error:  # the tokenizers library raises nothing narrower
         raise CheckpointError(f"{path / TOKENIZER}: {error}", "save the tokenizer again") from None
+    longest, special = window(path, config), tokenizer.num_special_tokens_to_add(False)
+    if longest <= special:
+        raise CheckpointError(
+            f"{path}: texts of at most {longest} tokens leave no room beside {special} special ones",
+            f"mend model_max_length in {TOKENIZER_CONFIG} and max_position_embeddings in {CONFIG}",
+        )
     return Checkpoint(
         name=name,
         path=path.resolve(),
         architecture=config.architecture.removesuffix("ForTokenClassification"),
         labels=labels,
-        window=window(path, config),
-        parameters=_parameters(path / WEIGHTS),
+        window=longest,
+        parameters=parameters(tensors),
         sha256=_content_hash(path),
         trained=not config.ner_random,
     )
-
-
-class _Weight(msgspec.Struct):
-    """What the header of a safetensors file says of one weight."""
-
-    shape: list[Annotated[int, msgspec.Meta(ge=0)]]
-    data_offsets: tuple[int, int]
-
-
-def _parameters(path: Path) -> int:
-    """Number of weights, from the header of a safetensors file: eight bytes of length, then JSON."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > 100_000_000:
-                raise ValueError("header too long")
-            where = f"{path} is not a safetensors file"
-            header = decode(file.read(length), dict[str, Any], where, error=CheckpointError)
-        header.pop("__metadata__", None)
-        weights = msgspec.convert(header, dict[str, _Weight]).values()
-        sizes = [math.prod(weight.shape) for weight in weights]
-        end = max((weight.data_offsets[1] for weight in weights), default=0)
-        if any(size > 8 * (8 + length + end) for size in sizes):
-            raise ValueError("shapes larger than the file")
-    except (OSError, ValueError, struct.error) as error:
-        raise CheckpointError(f"{path} is not a safetensors file ({error})", "save the checkpoint again") from None
-    if path.stat().st_size != 8 + length + end:
-        raise CheckpointError(
-            f"{path} is cut short: {path.stat().st_size:,} bytes of {8 + length + end:,}", "copy it again"
-        )
-    return sum(sizes)
 
 
 def _content_hash(path: Path) -> str:

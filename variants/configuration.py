@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.errors import CheckpointError
-from ..core.outside import read_json
+from ..core.outside import read_bytes
 from .labels import Crf
 
 CONFIG = "config.json"
@@ -17,8 +18,8 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
-# Position embeddings of these families start behind the padding index.
-OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert"})
+# A window of a model that could take any: the scores of attention alone take 50 MB at it with twelve heads.
+LONGEST_WINDOW = 1024
 
 HOW_TO_NAME_TAGS = (
     "name the model's tags in their order with --labels O,B-PER,I-PER,... (or --labels FILE, one a line), and their "
@@ -40,11 +41,11 @@ class Config(msgspec.Struct):
     """A model's config.json; `ner_*` are slimner's own keys."""
 
     architectures: list[str] | None = None
-    id2label: dict[str, str] | None = None
+    id2label: dict[str, str | int | float] | list[str | int | float] | None = None
     model_type: str | None = None
     max_position_embeddings: int | None = None
-    pad_token_id: int | None = None
     auto_map: Any = None
+    quantization_config: Any = None
     ner_decoding: str = "argmax"
     ner_scheme: str | None = None
     ner_crf: Crf | None = None
@@ -52,8 +53,16 @@ class Config(msgspec.Struct):
 
     @property
     def architecture(self) -> str:
-        """Name of the class in transformers."""
-        return (self.architectures or ["?"])[0]
+        """Name of the class in transformers: one that classifies tokens, if any is named."""
+        names = self.architectures or ["?"]
+        return next((name for name in names if name.endswith("ForTokenClassification")), names[0])
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The tags by number; those that are written as numbers too."""
+        given = self.id2label or {}
+        pairs = given.items() if isinstance(given, dict) else enumerate(given)
+        return {str(number): str(name) for number, name in pairs}
 
     @property
     def classifies_tokens(self) -> bool:
@@ -81,18 +90,28 @@ class _Configuration(msgspec.Struct):
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """A JSON file as a typed value; CheckpointError names the file and the place in it."""
-    return read_json(path, kind, error=CheckpointError, remedy="save the checkpoint again")
+    """A JSON file as a typed value; CheckpointError names the file and the place in it.
+
+    Python wrote these files: NaN is in some, and numbers beyond 64 bits where a tokenizer has no limit.
+    """
+    again = "save the checkpoint again"
+    content = read_bytes(path, error=CheckpointError, remedy=again)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = error
+    try:
+        return msgspec.convert(json.loads(content), kind)
+    except (ValueError, RecursionError):  # not JSON of Python either, or of other types
+        raise CheckpointError(f"{path}: {reason}", again) from None
 
 
 def window(directory: Path, config: Config) -> int:
-    """Tokens, special ones included, that the model takes at once."""
+    """Tokens, special ones included, that the configuration says the model takes at once; a build asks the model."""
     limits = directory / TOKENIZER_CONFIG
     longest = read(limits, _TokenizerConfig).model_max_length if limits.is_file() else None
-    positions = config.max_position_embeddings or 512
-    if config.model_type in OFFSET_POSITIONS:
-        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    return int(min(positions, longest or positions))
+    positions = config.max_position_embeddings or 0
+    return int(min(positions if positions > 0 else 512, longest or LONGEST_WINDOW, LONGEST_WINDOW))
 
 
 def is_modelscope(directory: Path, config: Config) -> bool:
@@ -102,16 +121,26 @@ def is_modelscope(directory: Path, config: Config) -> bool:
 
 def id2label(directory: Path, config: Config) -> Mapping[str, str]:
     """The model's tags by number, where this kind of checkpoint keeps them."""
-    if (directory / "label_mapping.json").is_file():  # ModelScope's, whatever else the directory has
-        return _turned(read(directory / "label_mapping.json", dict[str, int]))
+    own = config.names
+    mapping = directory / "label_mapping.json"
+    if mapping.is_file():  # ModelScope's, which may lie beside a configuration of transformers
+        given = read(mapping, dict[str, int | str])
+        names = {str(i): label for label, i in given.items()}
+        if all(label.isdigit() for label in given):
+            names = {i: str(label) for i, label in given.items()}
+        named = config.classifies_tokens and not any(name.startswith("LABEL_") for name in own.values())
+        if named and own and dict(own) != names:
+            raise CheckpointError(
+                f"{mapping} names {len(names)} tags ({', '.join(list(names.values())[:3])} ...) and {CONFIG} "
+                f"{len(own)} others ({', '.join(list(own.values())[:3])} ...)",
+                "remove the file that does not belong to this model, or say --labels",
+            )
+        return names
     if not is_modelscope(directory, config):
-        return config.id2label or {}
-    own = read(directory / "configuration.json", _Configuration)
-    for section in (own.model, own.preprocessor):
+        return own
+    configuration = read(directory / "configuration.json", _Configuration)
+    for section in (configuration.model, configuration.preprocessor):
         if section and (section.label2id or section.id2label):
-            return _turned(section.label2id) if section.label2id else section.id2label or {}
-    return config.id2label or {}
-
-
-def _turned(label2id: Mapping[str, int]) -> Mapping[str, str]:
-    return {str(i): label for label, i in label2id.items()}
+            turned = {str(i): label for label, i in (section.label2id or {}).items()}
+            return turned or section.id2label or {}
+    return own

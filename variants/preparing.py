@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from .configuration import (
     read,
 )
 from .labels import Labels
-from .sources import FROM_MODELSCOPE, PICKLED, SAFE, TEXTS
+from .layouts import require_checkpoint
+from .sources import FROM_MODELSCOPE, TEXTS
+from .weights import outputs, shapes, weight_files
 
 LAYOUT = 1
 TIMEOUT_S = 1800.0
@@ -41,26 +43,30 @@ def prepared(source: Path, options: LoadOptions) -> Path:
 
     CheckpointError says what is missing, and what is refused: running code of a checkpoint, reading a pickle unasked.
     """
-    if not (source / CONFIG).is_file():
-        raise CheckpointError(f"{source} has no {CONFIG}", "save it with save_pretrained()")
+    require_checkpoint(source)
     config = read(source / CONFIG, Config)
     if config.auto_map:
         raise CheckpointError(
             f"{source / CONFIG} names code of its own (auto_map), which slimner never runs",
             "if a class of transformers loads these weights, remove auto_map from the file",
         )
+    if config.quantization_config:
+        raise CheckpointError(
+            f"{source / CONFIG}: the weights were quantized before (quantization_config)",
+            "give the checkpoint in full precision",
+        )
     if not is_modelscope(source, config) and not config.classifies_tokens:
         raise CheckpointError(
             f"{source / CONFIG}: architecture {config.architecture} does not classify tokens",
             "give a checkpoint of a ...ForTokenClassification model",
         )
-    weights = _weights(source, options)
+    weights = weight_files(source, allow_pickle=options.allow_pickle)
     if not (source / TOKENIZER).is_file() and not any((source / name).is_file() for name in _VOCABULARIES):
         raise CheckpointError(
             f"{source} has no {TOKENIZER}",
             "save the tokenizer beside the model: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
-    names = _names(source, config, options)
+    names = _names(source, config, options, weights)
     whole = not is_modelscope(source, config) and [path.name for path in weights] == [WEIGHTS]
     if whole and (source / TOKENIZER).is_file() and names == config.id2label and options.scheme is None:
         return source
@@ -92,37 +98,27 @@ def require_transformers() -> None:
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 
 
-def _weights(source: Path, options: LoadOptions) -> list[Path]:
-    """The files of the weights: one, or the parts that an index names; safetensors before pickles."""
-    for patterns, pickled in ((SAFE, False), (PICKLED, True)):
-        if (source / patterns[0]).is_file():
-            found = [source / patterns[0]]
-        elif (source / patterns[1]).is_file():
-            found = sorted(source.glob(patterns[2]))
-        else:
-            continue
-        if pickled and not options.allow_pickle:
-            raise CheckpointError(
-                f"{source} has no {WEIGHTS}, only the pickle {found[0].name}, which is not loaded unasked",
-                "save it with save_pretrained(..., safe_serialization=True), or trust it with --allow-pickle "
-                "(it is read as weights only: no code in it is run)",
-            )
-        return found
-    raise CheckpointError(f"{source} has no {WEIGHTS}", "save it with save_pretrained(..., safe_serialization=True)")
+def _names(source: Path, config: Config, options: LoadOptions, weights: Sequence[Path]) -> Mapping[str, str]:
+    """The tags by number; CheckpointError if they are none, or not as many as the classifier's outputs.
 
-
-def _names(source: Path, config: Config, options: LoadOptions) -> Mapping[str, str]:
-    """The tags by number; CheckpointError if they are none, or not as many as the model has."""
-    own = id2label(source, config)
-    names = own
-    if options.labels is not None:
-        names = {str(i): tag for i, tag in enumerate(options.labels)}
-        if len(names) != (len(own) or 2):  # transformers leaves two unnamed labels out of the file
-            raise CheckpointError(f"--labels names {len(names)} tags, {source} has {len(own) or 2}", HOW_TO_NAME_TAGS)
+    How many those are is seen here in safetensors only; in a pickle it is seen when it has been converted.
+    """
+    given = {str(i): tag for i, tag in enumerate(options.labels or ())}
+    names = given or id2label(source, config)
+    safe = [path for path in weights if path.suffix == ".safetensors"]
+    rows = next((found for path in safe if (found := outputs(shapes(path)))), None)
     try:
-        Labels.of(names, scheme=options.scheme or config.ner_scheme)
+        if names or not rows:
+            Labels.of(names, scheme=options.scheme or config.ner_scheme)
     except ValueError as error:
         raise CheckpointError(f"{source / CONFIG}: {error}", HOW_TO_NAME_TAGS) from None
+    if rows and rows != len(names):
+        raise CheckpointError(
+            f"--labels names {len(names)} tags, {source} has {rows}"
+            if options.labels
+            else f"{source / CONFIG} names {len(names)} tags, the classifier has {rows} outputs",
+            HOW_TO_NAME_TAGS,
+        )
     return names
 
 
@@ -150,10 +146,16 @@ def _convert_weights(files: list[Path], target: Path) -> None:
                 if path.suffix == ".safetensors"
                 else torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
             )
-            tensors |= {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+            found = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
         except Exception as error:  # a damaged or hostile file raises what it likes
             reason = str(error).strip().partition("\n")[0]
             raise CheckpointError(f"{path}: not read as weights: {reason}", "save it as safetensors") from None
+        if not found:
+            raise CheckpointError(
+                f"{path} holds no weights at its top, but {', '.join(map(str, list(loaded)[:3]))}",
+                "load it into the model it was trained as, and save that with save_pretrained()",
+            )
+        tensors |= found
     config = read(target / CONFIG, Config)
     if any(name.startswith("head.") for name in tensors) or not config.classifies_tokens:
         tensors, changes = _from_modelscope(tensors, config, target)
@@ -167,6 +169,14 @@ def _convert_weights(files: list[Path], target: Path) -> None:
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"PK"
+
+
+# Scores of a ModelScope CRF, and their names in config.json.
+CRF = {
+    "head.crf.start_transitions": "start",
+    "head.crf.end_transitions": "end",
+    "head.crf.transitions": "transitions",
+}
 
 
 def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -186,16 +196,16 @@ def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -
     renamed: dict[str, Any] = {}
     crf: dict[str, Any] = {}
     for name, tensor in tensors.items():
-        if name.startswith("head.crf."):
-            crf[name.rpartition(".")[2].removesuffix("_transitions")] = tensor.double().tolist()
+        if name in CRF:
+            crf[CRF[name]] = tensor.double().tolist()
         elif name.startswith("encoder.pooler."):
             continue  # for whole sentences; a token classifier has none
         elif name.startswith("encoder."):
             renamed[f"{prefix}.{name.removeprefix('encoder.')}"] = tensor
         elif name.startswith(("head.linear.", "head.classifier.")):
             renamed[f"classifier.{name.rpartition('.')[2]}"] = tensor
-        elif not name.startswith("head."):
-            renamed[name] = tensor
+        else:
+            renamed[name] = tensor  # what the class does not know is refused by name when it is loaded
     changes: dict[str, Any] = {"architectures": [architecture]}
     if crf:
         changes |= {"ner_decoding": "crf", "ner_crf": crf}
@@ -207,11 +217,15 @@ def _convert_tokenizer(source: Path, target: Path) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, local_files_only=True)
-        fast = tokenizer.backend_tokenizer
     except Exception as error:  # each family of tokenizers raises its own
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"{source}: no fast tokenizer can be made of its vocabulary: {reason}",
             f"save one as {TOKENIZER}: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         ) from None
+    if (fast := getattr(tokenizer, "backend_tokenizer", None)) is None or not hasattr(fast, "save"):
+        raise CheckpointError(
+            f"{source}: {type(tokenizer).__name__} has no fast form, which is the only one that slimner runs",
+            f"make a {TOKENIZER} that splits as it does with the tokenizers library, or take a model that has one",
+        )
     fast.save(str(target / TOKENIZER))
