@@ -2,7 +2,7 @@
 # slimner as a service: the runtime install and one bundle, nothing that built them.
 #   docker build -t slimner .                                    the embedded model
 #   docker build -t slimner --build-arg BUNDLE=my-bundle .       a bundle in this directory
-# docs/container.md says what is in it and how to run it.
+# docs/guide/container.md says what is in it and how to run it.
 
 ARG BASE=docker.io/library/python:3.13-slim
 

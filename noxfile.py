@@ -124,8 +124,8 @@ def ties(session: nox.Session) -> None:
 
 @nox.session
 def original(session: nox.Session) -> None:
-    """The tables of docs/original.md, for a model of BERT-base size; half an hour."""
-    _study(session, "original", "--out", "docs/original.md")
+    """The tables of docs/evidence/original.md, for a model of BERT-base size; half an hour."""
+    _study(session, "original", "--out", "docs/evidence/original.md")
 
 
 @nox.session
@@ -154,19 +154,19 @@ def build_cost(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
     session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
-    session.run("python", "studies/parity.py", "--out", "docs/parity.md", *session.posargs)
+    session.run("python", "studies/parity.py", "--out", "docs/evidence/parity.md", *session.posargs)
 
 
 @nox.session
 def agreement(session: nox.Session) -> None:
-    """The table of docs/agreement.md: slimner beside transformers, Optimum and ModelScope."""
+    """The table of docs/evidence/agreement.md: slimner beside transformers, Optimum and ModelScope."""
     session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
-    session.run("python", "studies/agreement.py", "--out", "docs/agreement.md", *session.posargs)
+    session.run("python", "studies/agreement.py", "--out", "docs/evidence/agreement.md", *session.posargs)
 
 
 @nox.session
 def serving(session: nox.Session) -> None:
-    """What serving costs: memory, what HTTP adds, throughput; the tables of docs/serve.md, ten minutes."""
+    """What serving costs: memory, what HTTP adds, throughput; the tables of docs/guide/serve.md, ten minutes."""
     _study(session, "serving", "cost")
 
 

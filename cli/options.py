@@ -279,7 +279,7 @@ def corpus(command: Callable[..., Any]) -> Callable[..., Any]:
         default=EMBEDDED,
         show_default=True,
         metavar="FILE",
-        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/corpora.md has the formats.",
+        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/guide/corpora.md has the formats.",
     )
     return option(corpus_reading(command))
 

@@ -54,7 +54,7 @@ class Policy(Record, frozen=True, kw_only=True):
 
 def read_policy(path: Path) -> Policy:
     """A policy from a TOML file; UserError names file, line, what is wrong and what would be right."""
-    text = read_text(path, remedy="give a TOML file in UTF-8; docs/policy.md shows one")
+    text = read_text(path, remedy="give a TOML file in UTF-8; docs/guide/policy.md shows one")
     return _Reader(path, text, decode_toml(text, path)).policy()
 
 
@@ -69,7 +69,7 @@ class _Reader:
     def policy(self) -> Policy:
         self._known(self.content, ("constraints", "objective", "weights", "tie", "margins"))
         if not self.content:
-            raise UserError(f"{self.path}: an empty policy demands nothing", "docs/policy.md shows one")
+            raise UserError(f"{self.path}: an empty policy demands nothing", "docs/guide/policy.md shows one")
         known = limits()
         constraints = self._table("constraints", (F1_DROP, *known))
         limited = {

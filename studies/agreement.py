@@ -1,6 +1,6 @@
 """The same checkpoint and corpus through slimner and through the libraries a checkpoint comes from; every difference.
 
-    python studies/agreement.py --raner DIR --out docs/agreement.md
+    python studies/agreement.py --raner DIR --out docs/evidence/agreement.md
 
 The embedded checkpoint goes through transformers' pipeline with each aggregation strategy and through Optimum's ONNX
 pipeline; the RaNER directory (studies/raner.py trains a small one) through ModelScope's. F1 is micro-averaged over

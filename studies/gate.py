@@ -7,7 +7,7 @@
 
 `measure` takes pairs of an artifact with a copy of itself and with planted ones, `simulate` resamples gates from those
 pairs, beside pytest-benchmark's rule, `real` runs whole `slimner gate` commands one after the other, and `report`
-prints the tables of docs/gate-error.md.
+prints the tables of docs/evidence/gate-error.md.
 
 Every part goes on where it stopped. `real` is the long one: some minutes for every ten gates.
 """

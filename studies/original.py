@@ -1,6 +1,6 @@
 """The three tables of the work slimner comes from, for a model of BERT-base size: fp32 against the leanest variant.
 
-    python studies/original.py --out docs/original.md
+    python studies/original.py --out docs/evidence/original.md
 
 Dependencies (2.2), memory by stage (4.1), and F1, response time, QPS at five clients and minimum memory (4.2). The
 model has random weights in the shape of bert-base-chinese (12 layers of 768, 21,128 entries), which is all that memory

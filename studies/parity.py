@@ -1,6 +1,6 @@
 """Entities of a CRF checkpoint in slimner against ModelScope's own pipeline, on short, long and odd texts.
 
-    python studies/parity.py --vocab vocab.txt --train train.bio --texts one.txt two.txt --out docs/parity.md
+    python studies/parity.py --vocab vocab.txt --train train.bio --texts one.txt two.txt --out docs/evidence/parity.md
 
 Two directories in ModelScope's layout: BERT of base size with random weights, whose pipeline cuts at 64 tokens, and a
 small trained one, whose pipeline cuts at 512. The same texts go through both; a text on which ModelScope raises, or

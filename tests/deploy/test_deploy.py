@@ -17,7 +17,7 @@ yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-DOCS = (ROOT / "docs" / "container.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "guide" / "container.md").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 KUBERNETES: list[dict[str, Any]] = [
     document
