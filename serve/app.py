@@ -2,8 +2,8 @@
 
     gunicorn -c python:slimner.serve.gunicorn_conf "slimner.serve.app:create_app()"
 
-is what `slimner serve` starts, in an environment that keeps memory small (docs/guide/serve.md). It also says what is served
-(see `slimner.serve.settings`).
+is what `slimner serve` starts, in an environment that keeps memory small (docs/guide/serve.md). It also says what is
+served (see `slimner.serve.settings`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be wrong with a labelled file, and what is done about it: one rule a kind, the table of docs/guide/corpora.md."""
+"""What can be wrong with a labelled file, and what is done about it: one rule a kind (docs/guide/corpora.md)."""
 
 from __future__ import annotations
 
