@@ -58,12 +58,16 @@ def _margin(_context: click.Context, _parameter: click.Parameter, value: str | N
     metavar="RESULTS",
     help="Results of a run on this corpus: plan for variants that differ as those do.",
 )
+@click.option(
+    "--defects", "list_defects", is_flag=True, help="List every defect with its line, not only the first of a kind."
+)
 @options.seed
 @options.output
 def corpus(
     corpus: CorpusSource,
     against: str | None,
     out: Path | None,
+    list_defects: bool,
     margin_pp: float | None,
     plan_from: Path | None,
     seed: int,
@@ -78,12 +82,17 @@ def corpus(
     slimner corpus test.bio --against train.bio
     slimner corpus export.json --map name=PER --drop game --out test.jsonl
     slimner corpus test.bio --plan f1_max_drop=0.5pp
+    slimner corpus tagged.tsv --columns token=2,tag=3 --encoding big5
     """
     if plan_from and margin_pp is None:
         raise UserError("--plan-from without --plan", f"name the margin: --plan {F1_DROP}=0.5pp")
     labelled = read_corpus(corpus)
     labelled.require_named()
-    other = read_corpus(msgspec.structs.replace(corpus, name=against, format=None, sample=None)) if against else None
+    other = (
+        read_corpus(msgspec.structs.replace(corpus, name=against, format=None, columns={}, encoding=None, sample=None))
+        if against
+        else None
+    )
     facts = inspect(labelled, other)
     if margin_pp is not None:
         facts = msgspec.structs.replace(facts, plans=_plans(labelled, margin_pp, plan_from))
@@ -96,7 +105,7 @@ def corpus(
     console.print(f"{facts.corpus}: {', '.join(_form(facts))}\n", markup=False, soft_wrap=True)
     console.print(_types(facts))
     console.print()
-    for line in _lines(facts):
+    for line in _lines(facts, list_defects):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if out:
         console.print(f"  {'written':<12}{out}", markup=False, soft_wrap=True)
@@ -149,7 +158,7 @@ def _types(facts: Inspection) -> Table:
     return table
 
 
-def _lines(facts: Inspection) -> Iterator[str]:
+def _lines(facts: Inspection, list_defects: bool) -> Iterator[str]:
     yield f"{'lengths':<12}{_range(facts.length_characters, 'characters')}"
     if facts.length_words:
         yield f"{'':<12}{_range(facts.length_words, 'words')}"
@@ -161,9 +170,12 @@ def _lines(facts: Inspection) -> Iterator[str]:
     for defect in facts.defects:
         rule = RULES[defect.rule]
         yield (
-            f"{'repaired':<12}{defect.number:,} {defect.rule}: {rule.wrong}; {rule.repair} "
+            f"{'defects':<12}{defect.number:,} {defect.rule}: {rule.wrong}; {rule.repair} "
             f"(line {defect.line}: {defect.detail})"
         )
+        if list_defects:
+            for place in defect.places:
+                yield f"{'':<12}line {place.line}: {place.detail}"
     if not facts.defects:
         yield f"{'defects':<12}none"
     for plan in facts.plans:

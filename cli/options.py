@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -211,6 +212,20 @@ _READING = (
         help="Format of the corpus. [default: recognised from its content]",
     ),
     click.option(
+        "--columns",
+        "corpus_columns",
+        default=None,
+        metavar="token=N,tag=N",
+        help="Columns of a column file, counted from 1. [default: found from what stands in them]",
+    ),
+    click.option(
+        "--encoding",
+        "corpus_encoding",
+        default=None,
+        metavar="NAME",
+        help="Encoding of the corpus (big5, euc-jp, cp1252, ...). [default: UTF-8, UTF-16, or Chinese in GB18030]",
+    ),
+    click.option(
         "--map",
         "corpus_map",
         multiple=True,
@@ -249,6 +264,8 @@ def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
         *,
         corpus: str,
         corpus_format: str | None,
+        corpus_columns: str | None,
+        corpus_encoding: str | None,
         corpus_map: tuple[str, ...],
         corpus_drop: tuple[str, ...],
         corpus_sample: int | None,
@@ -259,6 +276,8 @@ def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
         source = CorpusSource(
             name=corpus,
             format=corpus_format,
+            columns=_columns(corpus_columns) if corpus_columns else {},
+            encoding=corpus_encoding,
             map=_renamings(corpus_map),
             drop=corpus_drop,
             sample=corpus_sample,
@@ -290,6 +309,13 @@ def _renamings(names: Sequence[str]) -> dict[str, str]:
         if not (old and equals and new):
             raise click.BadParameter(f"'{old}{equals}{new}' is no OLD=NEW", param_hint="--map")
     return {old: new for old, _, new in pairs}
+
+
+def _columns(value: str) -> dict[str, int]:
+    found = re.findall(r"(token|tag)=([1-9]\d{0,3})(?:,|$)", value)
+    if not found or ",".join("=".join(pair) for pair in found) != value or len(dict(found)) != len(found):
+        raise click.BadParameter(f"'{value}' is not token=N,tag=N with columns counted from 1", param_hint="--columns")
+    return {name: int(number) for name, number in found}
 
 
 def out_console() -> Console:

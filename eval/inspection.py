@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.records import Record
-from .corpora import Corpus, Sentence, counts
+from .corpora import Corpus, Defect, Sentence, counts
 from .planning import Plan
 
 
@@ -45,13 +45,21 @@ class Overlap(Record, frozen=True, kw_only=True):
     known_mentions: int
 
 
+class Place(Record, frozen=True, kw_only=True):
+    """Where a defect is (lines from 1; rows, in a dataset), and what it is."""
+
+    line: int
+    detail: str
+
+
 class DefectFacts(Record, frozen=True, kw_only=True):
-    """Defects of a kind, all repaired, and the first of them."""
+    """Defects of a kind, all repaired or read as they are: the first of them, and the places of all."""
 
     rule: str
     number: int
     line: int
     detail: str
+    places: tuple[Place, ...] = ()
 
 
 class Inspection(Record, frozen=True, kw_only=True):
@@ -112,7 +120,9 @@ def inspect(corpus: Corpus, against: Corpus | None = None) -> Inspection:
         )
         for kind, texts in sorted(mentions.items(), key=lambda item: (-len(item[1]), item[0]))
     )
-    by_rule = {defect.rule: defect for defect in reversed(corpus.defects)}
+    by_rule: dict[str, list[Defect]] = collections.defaultdict(list)
+    for defect in corpus.defects:
+        by_rule[defect.rule].append(defect)
     return Inspection(
         corpus=corpus.name,
         sha256=corpus.sha256,
@@ -129,7 +139,13 @@ def inspect(corpus: Corpus, against: Corpus | None = None) -> Inspection:
         duplicates=len(repeated),
         contradictions=sum(one.entities != other.entities for one, other in repeated),
         defects=tuple(
-            DefectFacts(rule=rule, number=number, line=by_rule[rule].line, detail=by_rule[rule].detail)
+            DefectFacts(
+                rule=rule,
+                number=number,
+                line=by_rule[rule][0].line,
+                detail=by_rule[rule][0].detail,
+                places=tuple(Place(line=defect.line, detail=defect.detail) for defect in by_rule[rule]),
+            )
             for rule, number in counts(corpus.defects).items()
         ),
         against=_overlap(corpus, against, types) if against else None,

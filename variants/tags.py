@@ -27,8 +27,8 @@ ROLES: dict[str, Role] = {
     "W": "single",
 }
 OUTSIDE = ("O", "o")
-LETTER_FIRST = re.compile(r"(?P<letter>[BIMELSUWbimelsuw])[-_:./|](?P<type>\S.*)")
-LETTER_LAST = re.compile(r"(?P<type>.*\S)[-_:./|](?P<letter>[BIMELSUWbimelsuw])")
+LETTER_FIRST = re.compile(r"(?P<letter>[BIMELSUWbimelsuw])[-_:/|](?P<type>\S.*)")
+LETTER_LAST = re.compile(r"(?P<type>.*\S)[-_:/|](?P<letter>[BIMELSUWbimelsuw])")
 
 
 class Shape(msgspec.Struct, frozen=True):

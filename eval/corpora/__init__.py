@@ -1,7 +1,7 @@
 """Labelled sentences: files of many formats, read with every defect named, the text given being the text indexed."""
 
 from .corpus import EMBEDDED, FORMATS, Corpus, CorpusSource, read_corpus
-from .defects import RULES, counts, listing
+from .defects import RULES, Defect, counts, listing
 from .rows import write
 from .sentences import Sentence
 
@@ -11,6 +11,7 @@ __all__ = [
     "RULES",
     "Corpus",
     "CorpusSource",
+    "Defect",
     "Sentence",
     "counts",
     "listing",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import functools
 import hashlib
 from collections.abc import Iterable
@@ -13,24 +12,27 @@ import msgspec
 from ... import zoo
 from ...core.errors import CorpusError, UnknownNameError
 from ...core.records import CorpusFacts
-from . import columns, dataset, rows
-from .defects import Defect, Defects
+from . import brat, columns, dataset, encoding, plausible, rows
+from .defects import Defect, Defects, counts, listing
 from .selection import Names, sample
 from .sentences import Sentence
 
 EMBEDDED = "news-zh"
-FORMATS = ("columns", *rows.READERS, "dataset")
+FORMATS = ("columns", *rows.FORMATS, "brat", "dataset")
 
 
 class CorpusSource(msgspec.Struct, frozen=True, kw_only=True):
     """Which corpus, and what is made of it; plain data, so that a child process reads the same.
 
     `map` renames types and `drop` leaves types out, in gold and in answers alike; then about `sample` sentences are
-    drawn with `seed`. `strict` makes defects that would be repaired fatal.
+    drawn with `seed`. `strict` makes defects that would be repaired fatal. `columns` numbers the columns "token" and
+    "tag" from 1; without it, and without `encoding` and `format`, they are told from the content.
     """
 
     name: str = EMBEDDED
     format: str | None = None
+    columns: dict[str, int] = {}
+    encoding: str | None = None
     map: dict[str, str] = {}
     drop: tuple[str, ...] = ()
     sample: int | None = None
@@ -118,22 +120,14 @@ def read_corpus(source: str | CorpusSource) -> Corpus:
         source = CorpusSource(name=source)
     path = zoo.corpus() if source.name == EMBEDDED else Path(source.name)
     defects = Defects(str(path) if source.format != "dataset" else source.name, strict=source.strict)
-    form, encoding, scheme = source.format, None, None
-    if form is None and (path.is_dir() or _is_parquet(path) or (not path.exists() and _names_a_split(source.name))):
-        form = "dataset"
-    if form == "dataset":
-        sentences, scheme = dataset.read(source.name, defects)
-    else:
-        text, encoding = decode(_content(path), defects)
-        form = form or rows.recognise(text) or "columns"
-        if form == "columns":
-            sentences, scheme = columns.read(text, defects)
-        else:
-            sentences = rows.read(rows.objects(text, defects), form, defects)
+    form, sentences, scheme, coding = _read(source, path, defects)
+    plausible.check(sentences, defects)
     defects.check()
     if not sentences:
-        raise CorpusError(f"{path}: no sentences", "an empty corpus scores nothing; give one with labelled sentences")
+        left = f" ({listing(counts(defects.found))})" if defects.found else ""
+        raise CorpusError(f"{path}: no sentences{left}", "give a corpus with labelled sentences")
     types_read = types_of(sentences)
+    plausible.require_names(types_read, source.map, source.drop, str(path))
     names = Names(map=source.map, drop=source.drop)
     if source.map or source.drop:
         sentences = [msgspec.structs.replace(s, tags=tuple(names(s.tags))) for s in sentences]
@@ -145,10 +139,35 @@ def read_corpus(source: str | CorpusSource) -> Corpus:
         source=source,
         format=form,
         scheme=scheme,
-        encoding=encoding,
+        encoding=coding,
         types_read=types_read,
         defects=tuple(sorted(defects.found, key=lambda defect: defect.line)),
     )
+
+
+def _read(source: CorpusSource, path: Path, defects: Defects) -> tuple[str, list[Sentence], str | None, str | None]:
+    """Format, sentences, scheme and encoding."""
+    form = source.format or ("columns" if source.columns else None)
+    if form in (None, "brat"):
+        if pairs := brat.pairs(path):
+            return "brat", *_with_scheme(*brat.read(pairs, defects, source.encoding))
+        if form == "brat":
+            raise CorpusError(
+                f"{path}: no BRAT annotations", "give NAME.ann with NAME.txt beside it, or a directory of such pairs"
+            )
+    if form is None and (path.is_dir() or _is_parquet(path) or (not path.exists() and _names_a_split(source.name))):
+        form = "dataset"
+    if form == "dataset":
+        return form, *dataset.read(source.name, defects), None
+    text, coding = encoding.decode(_content(path), defects, source.encoding)
+    form = form or rows.recognise(text) or "columns"
+    if form == "columns":
+        return form, *columns.read(text, defects, source.columns), coding
+    return form, *rows.read(rows.objects(text, defects), form, defects), coding
+
+
+def _with_scheme(sentences: list[Sentence], coding: str) -> tuple[list[Sentence], None, str]:
+    return sentences, None, coding
 
 
 def _content(path: Path) -> bytes:
@@ -173,26 +192,3 @@ def _is_parquet(path: Path) -> bool:
 def _names_a_split(name: str) -> bool:
     directory, split = dataset.split_name(name)
     return split is not None and Path(directory).exists()
-
-
-def decode(content: bytes, defects: Defects) -> tuple[str, str]:
-    """A file's text and encoding: UTF-8, UTF-16 (by its mark, or by its zeros), else GB18030."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        candidates = ["utf-16"]
-    elif b"\0" in content[:4096]:
-        candidates = ["utf-16-le" if content[1:4096:2].count(0) >= content[:4096:2].count(0) else "utf-16-be"]
-    else:
-        candidates = ["utf-8-sig", "gb18030"]
-    line = 1
-    for encoding in candidates:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            continue
-        if encoding == "gb18030":
-            defects.add("not-utf8", line, "not UTF-8, read as GB18030")
-        return text, encoding.removesuffix("-sig")
-    defects.add("undecodable", line, f"neither {' nor '.join(candidates)} from here on")
-    defects.check()
-    raise AssertionError("an undecodable file is a fatal defect")

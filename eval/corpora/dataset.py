@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import CorpusError, MissingDependencyError
-from . import columns, rows
+from . import columns, rows, tokens
 from .defects import Defects
 from .sentences import Sentence
-
-TOKENS = ("tokens", "words")
-TAGS = ("ner_tags", "tags", "labels", "ner")
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -31,43 +28,30 @@ def read(name: str, defects: Defects) -> tuple[list[Sentence], str | None]:
         )
     table = _one_split(*split_name(name))
     features: dict[str, Any] = table.features
-    if "text" in features:
-        form = _form(features)
-        if form is None:
-            raise _unusable(name, features)
-        return rows.read(enumerate(table, 1), form, defects), None
-    tokens = next((column for column in TOKENS if column in features), None)
-    tags = next((column for column in TAGS if column in features), None)
-    if tokens is None or tags is None:
+    row = next(iter(table), None)
+    found = _keys(features)
+    if found:
+        names = getattr(getattr(features[found[1]], "feature", None), "names", None)
+        return columns.sentences(tokens.tagged(enumerate(table, 1), found, defects, names), defects)
+    form = rows.form_of(row) or ("jsonl" if "text" in features and "entities" in features else None)
+    if form is None:
         raise _unusable(name, features)
-    names = getattr(getattr(features[tags], "feature", None), "names", None)
-    blocks: list[columns.Tagged] = []
-    for number, row in enumerate(table, 1):
-        given = [names[tag] if names and isinstance(tag, int) else tag for tag in row[tags]]
-        if any(not isinstance(tag, str) for tag in given):
-            raise CorpusError(
-                f"{name}: the tags in '{tags}' are numbers without names",
-                "cast the column to a list of ClassLabel, which carries the names, or to strings",
-            )
-        if len(given) != len(row[tokens]):
-            defects.add("lengths", number, f"{len(row[tokens])} tokens and {len(given)} tags")
-        else:
-            blocks.append(columns.Tagged(list(row[tokens]), given, [number] * len(given)))
-    return columns.sentences(blocks, defects)
+    return rows.read(enumerate(table, 1), form, defects)
 
 
-def _form(features: dict[str, Any]) -> str | None:
-    if "label" in features or "labels" in features:
-        return "doccano"
-    if "entities" not in features:
-        return None
-    return "doccano" if "start_offset" in str(features["entities"]) else "jsonl"
+def _keys(features: dict[str, Any]) -> tuple[str, str] | None:
+    """The columns of tokens and of tags, by name and by being lists of strings and of tags."""
+    lists = [key for key in features if getattr(features[key], "feature", None) is not None]
+    token_key = next((key for key in tokens.TOKENS if key in lists), None)
+    tag_key = next((key for key in tokens.TAGS if key in lists and not isinstance(features[key].feature, dict)), None)
+    return (token_key, tag_key) if token_key and tag_key else None
 
 
 def _unusable(name: str, features: dict[str, Any]) -> CorpusError:
     return CorpusError(
         f"{name}: its columns are {', '.join(features)}",
-        f"a dataset has tokens ({' or '.join(TOKENS)}) and tags ({', '.join(TAGS)}), or text and entities",
+        f"a dataset has tokens ({' or '.join(tokens.TOKENS[:2])}) and tags ({', '.join(tokens.TAGS[:4])}), "
+        "or text and entities",
     )
 
 

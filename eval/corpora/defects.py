@@ -24,7 +24,7 @@ RULES = {
     rule.name: rule
     for rule in (
         Rule("not-utf8", "the file is neither UTF-8 nor UTF-16", "read as GB18030"),
-        Rule("undecodable", "no known encoding fits the file", advice="convert the file to UTF-8"),
+        Rule("inner-mark", "a byte-order mark inside the file", "taken out"),
         Rule(
             "columns",
             "a line has another number of columns than the file, or no token",
@@ -34,6 +34,17 @@ RULES = {
             "tag",
             "a tag is not of the file's scheme",
             advice="a tag is O, or a prefix and a type (B-PER), or everywhere a type alone",
+        ),
+        Rule(
+            "further-tags",
+            "several columns hold tags (nested entities, predictions)",
+            "the first of them is read; `--columns` names another",
+        ),
+        Rule("position-digit", "every token ends with its place in the word (`李0`)", "the digit is taken off"),
+        Rule(
+            "number-tokens",
+            "most tokens are numbers",
+            advice="say which column holds the words: --columns token=2,tag=3",
         ),
         Rule("stray-inside", "an entity goes on (I, M, E, L) that has not begun", "it begins there"),
         Rule("unclosed", "an entity that has to end with E or L does not", "it ends where its tags end"),
@@ -58,6 +69,11 @@ RULES = {
             "offsets count UTF-16 units, as the text stated for the entity shows",
             "converted to characters",
         ),
+        Rule(
+            "inclusive-end",
+            "an entity ends with its last character, not behind it, as the text stated for it shows",
+            "moved behind it",
+        ),
         Rule("lone-surrogate", "half of a surrogate pair", "becomes U+FFFD"),
         Rule("white-space-edge", "an entity begins or ends with white space", "trimmed"),
         Rule("empty-entity", "an entity has nothing but white space", "left out"),
@@ -69,12 +85,34 @@ RULES = {
             advice="let entities begin and end with words, or leave `words` out",
         ),
         Rule("several-annotations", "a task was annotated more than once", "the first that was not cancelled is taken"),
-        Rule("unlabelled", "a task was not annotated, or all its annotations were cancelled", "left out"),
+        Rule(
+            "unlabelled",
+            "a row was not labelled: no annotation that was not cancelled, no tags, or tags of null, -1 or -100",
+            "left out",
+        ),
+        Rule("not-accepted", "the answer to an example is reject or ignore", "left out"),
+        Rule("no-label", "a marked region has no label", "the region is left out"),
+        Rule(
+            "discontinuous",
+            "an entity is in pieces with text between them",
+            "left out; pieces with nothing but white space between them are one entity",
+        ),
         Rule("empty-sentence", "a sentence has nothing that could be scored", "left out"),
         Rule(
             "lengths",
             "a row has not as many tags as tokens",
             advice="give every token one tag",
+        ),
+        Rule("no-outside", "no token of the file is outside an entity", "read as it is"),
+        Rule(
+            "many-types",
+            "there are nearly as many types as tokens or entities",
+            advice="give types such as PER and LOC; in a column file, --columns token=1,tag=2 says where they are",
+        ),
+        Rule(
+            "text-as-type",
+            "most entities have their own text as type",
+            advice="give every entity a type, such as PER, in the place where its text is now",
         ),
     )
 }

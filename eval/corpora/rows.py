@@ -1,4 +1,4 @@
-"""JSON with character spans, a row a line or all rows in one array: ours, CLUENER's, doccano's, Label Studio's."""
+"""JSON, a row a line or all rows in one array: which tool wrote it, and its rows as sentences."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from typing import Any
 
 import msgspec
 
+from ...core.errors import CorpusError
+from . import columns, label_studio, spans, tokens
 from .columns import LINE_END
 from .defects import Defects
 from .sentences import Mention, Sentence, from_text
 
 Object = tuple[int, Any]  # line and what stands there
-JSON_BEGINS = re.compile(r'\s*(\{\s*"|\[\s*(\{|\]))')
-
-
-class _Span(msgspec.Struct):
-    start: int
-    end: int
-    type: str
-    text: str | None = None
-
-
-class _Ours(msgspec.Struct):
-    text: str
-    entities: list[_Span]
-    words: list[tuple[int, int]] | None = None
+JSON_BEGINS = re.compile(r'\s*(\{\s*("|\})|\[\s*(\{|\[\s*"|"|\]))')
+CONTAINERS = ("annotations", "data", "examples", "documents", "rows", "sentences")
 
 
 class _Cluener(msgspec.Struct):
@@ -35,63 +25,75 @@ class _Cluener(msgspec.Struct):
     label: dict[str, dict[str, list[tuple[int, int]]]]
 
 
-class _DoccanoSpan(msgspec.Struct):
-    start_offset: int
-    end_offset: int
-    label: str
-
-
-class _Doccano(msgspec.Struct):
-    text: str
-    label: list[tuple[int, int, str]] = []
-    labels: list[tuple[int, int, str]] = []
-    entities: list[_DoccanoSpan] = []
-
-
-class _Value(msgspec.Struct):
-    start: int
-    end: int
-    labels: list[str]
-    text: str | None = None
-
-
-class _Result(msgspec.Struct):
-    type: str = ""
-    value: dict[str, Any] = {}
-
-
-class _Annotation(msgspec.Struct):
-    result: list[_Result]
-    was_cancelled: bool = False
-
-
-class _Task(msgspec.Struct):
-    data: dict[str, Any]
-    annotations: list[_Annotation]
-
-
 def objects(text: str, defects: Defects) -> Iterator[Object]:
-    """Lines and values of JSON lines, or of the elements of one JSON array."""
-    if text.lstrip().startswith("["):
-        yield from _elements(text, defects)
-        return
-    for number, line in enumerate(LINE_END.split(text), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                defects.add("malformed", number, f"not JSON: {error}")
+    """Lines and values of JSON lines, of values one behind another, or of the elements of one JSON array."""
+    lines = LINE_END.split(text)
+    first = next((line for line in lines if line.strip()), "")
+    whole = _value(first)
+    if text.lstrip().startswith("[") and not _is_pair(whole):
+        yield from _elements(text, text.index("[") + 1, defects)
+    elif whole is None and _value(text) is None and _starts_value(text):  # objects over several lines
+        yield from _elements(text, 0, defects)
+    elif whole is None and (value := _value(text)) is not None:
+        yield from _contained(1, value)
+    else:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    defects.add("malformed", number, f"not JSON: {error}")
+                else:
+                    yield from _contained(number, value)
 
 
-def _elements(text: str, defects: Defects) -> Iterator[Object]:
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _starts_value(text: str) -> bool:
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text.lstrip()[:end] or "\r" in text.lstrip()[:end]
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _contained(line: int, value: Any) -> Iterator[Object]:
+    """The rows of an object that has nothing but a list of them, else the object itself."""
+    if isinstance(value, dict) and not tokens.keys(value) and not isinstance(value.get("text"), str):
+        for key in CONTAINERS:
+            rows = value.get(key)
+            if isinstance(rows, list) and any(isinstance(row, dict | list) and _is_row(row) for row in rows):
+                yield from ((line, row) for row in rows if row is not None)
+                return
+    yield line, value
+
+
+def _is_row(row: Any) -> bool:
+    return _is_pair(row) or (
+        isinstance(row, dict) and (tokens.keys(row) is not None or any(key in row for key in spans.TEXTS))
+    )
+
+
+def _elements(text: str, position: int, defects: Defects) -> Iterator[Object]:
     decoder = json.JSONDecoder()
-    position, line, counted = text.index("[") + 1, 1, 0
+    line, counted = 1, 0
     while True:
         while position < len(text) and text[position] in " \t\r\n,":
             position += 1
         line += len(LINE_END.findall(text, counted, position))
         counted = position
-        if text[position : position + 1] == "]":
+        if text[position : position + 1] in ("]", ""):
+            if not text[position:] and text.lstrip().startswith("["):
+                defects.add("malformed", line, "not JSON: the array does not end")
             return
         try:
             value, position = decoder.raw_decode(text, position)
@@ -102,24 +104,44 @@ def _elements(text: str, defects: Defects) -> Iterator[Object]:
 
 
 def recognise(text: str) -> str | None:
-    """The format of a text that is JSON, from the first row that tells; None if it is no JSON."""
+    """The format of a text that is JSON, from the first row that tells; None if it is not JSON."""
     if not JSON_BEGINS.match(text):
         return None
     for _, row in objects(text, Defects("", strict=False)):
-        if isinstance(row, dict):
-            if "annotations" in row:
-                return "label-studio"
-            if isinstance(row.get("label"), dict):
-                return "cluener"
-            if "label" in row or "labels" in row:
-                return "doccano"
-            if row.get("entities"):
-                return "doccano" if "start_offset" in row["entities"][0] else "jsonl"
+        if form := form_of(row):
+            return form
     return "jsonl"
 
 
-def read(rows: Iterable[Object], form: str, defects: Defects) -> list[Sentence]:
-    """The sentences of rows in one of the formats of READERS."""
+def form_of(row: Any) -> str | None:
+    """The format of one row; None if it does not tell."""
+    if isinstance(row, list):
+        return "spacy"
+    if not isinstance(row, dict):
+        return None
+    if tokens.keys(row):
+        return "tokens"
+    if label_studio.is_task(row) or label_studio.is_min(row):
+        return "label-studio"
+    if isinstance(row.get("label"), dict):
+        return "cluener"
+    if "answer" in row or row.get("spans"):
+        return "prodigy"
+    if "label" in row or "labels" in row:
+        return "doccano"
+    for key in ("entities", "annotations"):
+        if isinstance(row.get(key), list) and row[key]:
+            first = row[key][0]
+            if isinstance(first, dict):
+                return "doccano" if "start_offset" in first else "jsonl" if "type" in first else "spacy"
+            return "spacy"
+    return None
+
+
+def read(rows: Iterable[Object], form: str, defects: Defects) -> tuple[list[Sentence], str | None]:
+    """The sentences of rows in one of FORMATS, and the scheme of their tags if they have any."""
+    if form == "tokens":
+        return _tokens(list(rows), defects)
     made: list[Sentence] = []
     for line, row in rows:
         try:
@@ -131,21 +153,17 @@ def read(rows: Iterable[Object], form: str, defects: Defects) -> list[Sentence]:
             made.append(sentence)
         elif sentence is not None:
             defects.add("empty-sentence", line, f"nothing to score in '{sentence.text}'")
-    return made
+    return made, None
 
 
-def _ours(row: Any, line: int, defects: Defects) -> Sentence:
-    read = msgspec.convert(row, _Ours)
-    edges = [edge for word in read.words or () for edge in word]
-    if (
-        edges != sorted(edges)
-        or any(a == b for a, b in read.words or ())
-        or not all(0 <= e <= len(read.text) for e in edges)
-    ):
-        raise msgspec.ValidationError("words are (start, end) in the text, in order and not overlapping")
-    return from_text(
-        read.text, [Mention(s.start, s.end, s.type, s.text) for s in read.entities], line, defects, read.words
-    )
+def _tokens(rows: list[Object], defects: Defects) -> tuple[list[Sentence], str | None]:
+    found = next((keys for _, row in rows if isinstance(row, dict) and (keys := tokens.keys(row))), None)
+    if found is None:
+        raise CorpusError(
+            f"{defects.where}: no row has tokens and tags",
+            f"a row has tokens ({', '.join(tokens.TOKENS)}) and as many tags ({', '.join(tokens.TAGS)})",
+        )
+    return columns.sentences(tokens.tagged(rows, found, defects), defects)
 
 
 def _cluener(row: Any, line: int, defects: Defects) -> Sentence:
@@ -159,35 +177,15 @@ def _cluener(row: Any, line: int, defects: Defects) -> Sentence:
     return from_text(read.text, mentions, line, defects)
 
 
-def _doccano(row: Any, line: int, defects: Defects) -> Sentence:
-    read = msgspec.convert(row, _Doccano)
-    mentions = [Mention(*span) for span in (*read.label, *read.labels)]
-    mentions += [Mention(span.start_offset, span.end_offset, span.label) for span in read.entities]
-    return from_text(read.text, mentions, line, defects)
-
-
-def _label_studio(row: Any, line: int, defects: Defects) -> Sentence | None:
-    read = msgspec.convert(row, _Task)
-    texts = [read.data["text"]] if "text" in read.data else [v for v in read.data.values() if isinstance(v, str)]
-    if len(texts) != 1 or not isinstance(texts[0], str):
-        raise msgspec.ValidationError("data has no 'text', and not one string alone")
-    done = [annotation for annotation in read.annotations if not annotation.was_cancelled]
-    if not done:
-        defects.add("unlabelled", line, "no annotation, or all were cancelled")
-        return None
-    if len(done) > 1:
-        defects.add("several-annotations", line, f"{len(done)} annotations")
-    values = [msgspec.convert(result.value, _Value) for result in done[0].result if result.type == "labels"]
-    mentions = [Mention(v.start, v.end, label, v.text) for v in values for label in v.labels]
-    return from_text(texts[0], mentions, line, defects)
-
-
 READERS: dict[str, Callable[[Any, int, Defects], Sentence | None]] = {
-    "jsonl": _ours,
+    "jsonl": spans.from_row,
     "cluener": _cluener,
-    "doccano": _doccano,
-    "label-studio": _label_studio,
+    "doccano": spans.from_row,
+    "spacy": spans.from_row,
+    "prodigy": spans.from_row,
+    "label-studio": label_studio.read,
 }
+FORMATS = (*READERS, "tokens")
 
 
 def write(sentences: Iterable[Sentence]) -> str:

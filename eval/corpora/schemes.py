@@ -2,116 +2,114 @@
 
 All of them say where an entity begins and ends with a prefix, or leave it to be guessed: IOB1 writes B only where an
 entity touches another of its type (L. Ramshaw and M. Marcus, Text Chunking using Transformation-Based Learning, 1995),
-IOB2 wherever one begins, IO nowhere; BIOES, BMES and BILOU also mark the last token (E, E, L) and a single one (S, S,
-U).
+IOB2 wherever one begins, IO nowhere; BIOES, BMES, BMEW and BILOU also mark the last token (E, L) and a single one (S,
+W, U), BIOS only the single one, BIE, BME and BIL only the last; IOE1 and IOE2 are IOB1 and IOB2 from the other end.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from ...variants.labels import Span
-
-ROLES = {
-    "B": "begin",
-    "I": "inside",
-    "M": "inside",
-    "E": "end",
-    "L": "end",
-    "S": "single",
-    "U": "single",
-    "W": "single",
-}
-TAG = re.compile(r"([BIMELSUW])[-_](\S.*)")
+from ...variants.tags import OUTSIDE, ROLES, Shape, shape
 
 
 class Scheme(msgspec.Struct, frozen=True):
-    """A scheme by what its tags have to do: begin an entity explicitly, end one explicitly; or are types alone."""
+    """A scheme by what its tags have to do: begin an entity explicitly, end one, mark one of a single token."""
 
     name: str
+    shape: Shape
     begins: bool = True
     ends: bool = False
-    bare: bool = False
+    singles: bool = True
 
 
 def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme of a file's tags."""
-    prefixes: set[str] = set()
-    bare = False
-    begins_without_need = begins_with_inside = 0
+    """The scheme of a file's tags, by the letters that occur in them; one whose letters are not all there is another.
+
+    So B, I and E without S are BIE, in which B alone is an entity, as soon as a B stands alone in the file.
+    """
+    sentences = [list(tags) for tags in sentences]
+    form = shape(tag for tags in sentences for tag in tags)
+    if form.letter == "none":
+        return Scheme("IO", form, begins=False)
+    letters: set[str] = set()
+    begins_without_need = begins_with_inside = alone = open_ends = 0
     for tags in sentences:
-        before = ""
-        for tag in tags:
-            match = TAG.fullmatch(tag)
-            kind = match[2] if match else ""
-            if match:
-                prefixes.add(match[1])
-                begins_without_need += match[1] == "B" and before != kind
-                begins_with_inside += match[1] == "I" and before != kind
-            elif tag != "O":
-                bare = True
-            before = kind
-    if bare and not prefixes:
-        return Scheme("IO", begins=False, bare=True)
-    ends = bool(prefixes & set("EL"))
-    if "M" in prefixes:
-        return Scheme("BMES", ends=ends)
-    if prefixes & set("LU"):
-        return Scheme("BILOU", ends=ends)
-    if prefixes & set("ESW"):
-        return Scheme("BIOES" if ends else "BIOS", ends=ends)
-    if "I" in prefixes and "B" not in prefixes:
-        return Scheme("IO", begins=False)
-    if begins_with_inside and not begins_without_need:
-        return Scheme("IOB1", begins=False)
-    return Scheme("IOB2")
+        before = None
+        for tag in [*tags, OUTSIDE[0]]:
+            now = form.split(tag)
+            goes_on = bool(now and before and now[1] == before[1] and ROLES[now[0]] in ("inside", "end"))
+            if before and not goes_on:
+                alone += ROLES[before[0]] == "begin"
+                open_ends += ROLES[before[0]] == "inside"
+            if now:
+                letters.add(now[0])
+                other = before is None or before[1] != now[1]
+                begins_without_need += now[0] == "B" and other
+                begins_with_inside += now[0] == "I" and other
+            before = now
+    ends = bool(letters & set("EL"))
+    singles = bool(letters & set("SUW")) or not alone
+    if letters <= set("IE") and ends:
+        return Scheme("IOE1" if open_ends else "IOE2", form, begins=False, ends=not open_ends, singles=False)
+    if letters <= set("BI"):
+        if "B" not in letters:
+            return Scheme("IO", form, begins=False)
+        if begins_with_inside and not begins_without_need:
+            return Scheme("IOB1", form, begins=False)
+        return Scheme("IOB2", form)
+    return Scheme(_name(letters, singles), form, ends=ends, singles=singles)
+
+
+def _name(letters: set[str], singles: bool) -> str:
+    ends = bool(letters & set("EL"))
+    if "M" in letters:
+        return ("BMEW" if "W" in letters else "BMES") if singles and ends else "BME" if ends else "BMS"
+    if letters & set("LU"):
+        return "BILOU" if singles and ends else "BIL" if ends else "BIU"
+    if not ends:
+        return "BIOS"
+    return "BIOES" if singles else "BIE"
 
 
 def known(tag: str, scheme: Scheme) -> bool:
     """Whether a tag is one of the scheme's."""
-    return tag == "O" or scheme.bare or TAG.fullmatch(tag) is not None
+    return tag in OUTSIDE or scheme.shape.split(tag) is not None
 
 
 def entities(tags: Sequence[str], scheme: Scheme) -> tuple[list[Span], list[tuple[int, str]]]:
     """Entities (start, end, type) of a sentence's tags, and its defects as (index, rule)."""
     found: list[Span] = []
     faults: list[tuple[int, str]] = []
-    start, open_kind = -1, ""
+    start, open_kind, begun = -1, "", False
 
     def close(end: int, *, explicit: bool) -> None:
         nonlocal start
         if start >= 0:
             found.append((start, end, open_kind))
-            if scheme.ends and not explicit:
+            single = begun and end - start == 1 and not scheme.singles
+            if scheme.ends and not explicit and not single:
                 faults.append((end - 1, "unclosed"))
         start = -1
 
     for i, tag in enumerate(tags):
-        role, kind = _split(tag, scheme)
-        if role == "outside":
+        parts = scheme.shape.split(tag)
+        if parts is None:
             close(i, explicit=False)
             continue
+        role, kind = ROLES[parts[0]], parts[1]
         if role in ("begin", "single") or start < 0 or kind != open_kind:
             close(i, explicit=False)
             if scheme.begins and role in ("inside", "end"):
                 faults.append((i, "stray-inside"))
-            start, open_kind = i, kind
+            start, open_kind, begun = i, kind, role == "begin"
         if role in ("end", "single"):
             close(i + 1, explicit=True)
     close(len(tags), explicit=False)
     return found, faults
-
-
-def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
-    if tag == "O":
-        return "outside", ""
-    if scheme.bare:
-        return "inside", tag
-    match = TAG.fullmatch(tag)
-    return (ROLES[match[1]], match[2]) if match else ("outside", "")
 
 
 def iob2(length: int, spans: Iterable[Span]) -> tuple[str, ...]:

@@ -67,6 +67,9 @@ def _placed(text: str, mention: Mention, line: int, defects: Defects) -> Span | 
         if 0 <= start < end and units[2 * start : 2 * end] == surface.encode("utf-16-le", "surrogatepass"):
             defects.add("utf16-offsets", line, f"entity {start}..{end} '{surface}' counts UTF-16 units")
             start, end = (len(units[: 2 * edge].decode("utf-16-le", "surrogatepass")) for edge in (start, end))
+        elif 0 <= start <= end and text[start : end + 1] == surface:
+            defects.add("inclusive-end", line, f"entity {start}..{end} '{surface}' ends with its last character")
+            end += 1
         elif there is not None:
             defects.add("surface", line, f"entity {start}..{end} is '{there}', not '{surface}'")
             return None

@@ -54,7 +54,7 @@ def test_a_corpus_is_written_as_it_was_read(slimner: Slimner, tmp_path: Path) ->
     (tmp_path / "a.conll").write_text("Emma NN B-name\nWatson NN I-name\nsmiled VB O\n\nLondon NN I-address\n")
     done = slimner("corpus", "a.conll", "--map", "name=PER", "--out", "b.jsonl")
     assert done.returncode == 0, done.stderr
-    assert "repaired    1 stray-inside: " in done.stdout
+    assert "defects     1 stray-inside: " in done.stdout
     assert "line 5: I-address follows the start of a sentence" in done.stdout
     there = read_corpus(CorpusSource(name=str(tmp_path / "a.conll"), map={"name": "PER"})).sentences
     assert read_corpus(str(tmp_path / "b.jsonl")).sentences == there

@@ -164,6 +164,70 @@ def label_studio(sentences: Sequence[Sentence], *, utf16: bool = False) -> str:
     return json.dumps(tasks, ensure_ascii=False, indent=2)
 
 
+def json_spans(sentences: Sequence[Sentence], form: str) -> str:
+    """Spans as spaCy writes them (pairs, objects, with labels), as Prodigy does, or as Label Studio's JSON_MIN."""
+    rows: list[object] = []
+    for number, sentence in enumerate(sentences):
+        triples = [list(span) for span in sentence.entities]
+        named = [{"start": start, "end": end, "label": kind} for start, end, kind in sentence.entities]
+        if form == "pairs":
+            rows.append([sentence.text, {"entities": triples}])
+        elif form == "prodigy":
+            rows.append({"text": sentence.text, "_input_hash": number, "spans": named, "answer": "accept"})
+        elif form == "min":
+            regions = [
+                {"start": start, "end": end, "text": sentence.text[start:end], "labels": [kind]}
+                for start, end, kind in sentence.entities
+            ]
+            rows.append(
+                {"id": number, "text": sentence.text, "label": regions, "annotator": 1, "annotation_id": number}
+            )
+        else:
+            rows.append({"text": sentence.text, "entities": triples if form == "objects" else named})
+    return json.dumps(rows) if form in ("pairs", "min") else "\n".join(map(json.dumps, rows))
+
+
+def tokens(sentences: Sequence[Sentence], scheme: str, token_key: str, tag_key: str) -> str:
+    """JSON lines of tokens and tags, as the datasets library writes them."""
+    rows: list[object] = []
+    for number, sentence in enumerate(sentences):
+        words = [sentence.text[start:end] for start, end in sentence.tokens]
+        rows.append({"id": str(number), token_key: words, tag_key: _word_tags(sentence, scheme)})
+    return "\n".join(map(json.dumps, rows))
+
+
+def _word_tags(sentence: Sentence, scheme: str) -> list[str]:
+    place = {start: i for i, (start, _) in enumerate(sentence.tokens)}
+    final = {end: i + 1 for i, (_, end) in enumerate(sentence.tokens)}
+    found = [(place[start], final[end], kind) for start, end, kind in sentence.entities]
+    return tags(scheme, len(sentence.tokens), found)
+
+
+def conll_u(sentences: Sequence[Sentence], scheme: str, *, feature: bool) -> str:
+    """CoNLL-U: comments, ten columns, the tag in MISC; without `feature`, number, token and tag as Universal NER."""
+    lines: list[str] = []
+    for number, sentence in enumerate(sentences, 1):
+        lines += [f"# sent_id = {number}", f"# text = {sentence.text}"]
+        for i, ((start, end), tag) in enumerate(zip(sentence.tokens, _word_tags(sentence, scheme), strict=True), 1):
+            word = sentence.text[start:end]
+            misc = "SpaceAfter=No" + (f"|NER={tag}" if tag != "O" else "")
+            cells = [word, "_", "NOUN", "_", "_", "0", "root", "_", misc] if feature else [word, tag, "-", "ann"]
+            lines.append("\t".join([str(i), *cells]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def brat(sentences: Sequence[Sentence]) -> tuple[str, str]:
+    """A text of a sentence a line, and its annotations."""
+    text, lines = "", list[str]()
+    for sentence in sentences:
+        for start, end, kind in sentence.entities:
+            span = f"{len(text) + start} {len(text) + end}"
+            lines.append(f"T{len(lines) + 1}\t{kind} {span}\t{sentence.text[start:end]}")
+        text += sentence.text + "\n"
+    return text, "".join(f"{line}\n" for line in lines)
+
+
 def touching(sentence: Sentence) -> bool:
     """Whether two entities of one type touch, which IO cannot say."""
     found = spans(sentence.tags)
