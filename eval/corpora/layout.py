@@ -167,7 +167,9 @@ def _is_index(blocks: Sequence[Sequence[Sequence[str]]]) -> bool:
     """Whether the first column numbers tokens or repeats the name of the sentence."""
     if all(INDEX.fullmatch(row[0]) or RANGE.fullmatch(row[0]) for block in blocks for row in block):
         return True
-    return all(len({row[0] for row in block}) == 1 for block in blocks) and max(map(len, blocks)) > 2
+    names = [{row[0] for row in block} for block in blocks]
+    named = all(len(name) == 1 and re.search(r".\d", min(name)) for name in names)  # "doc-12" on each line
+    return named and max(map(len, blocks)) > 2
 
 
 def _holds_tags(column: Sequence[str], share: float = 0.9) -> bool:

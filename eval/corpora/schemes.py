@@ -3,7 +3,7 @@
 All of them say where an entity begins and ends with a prefix, or leave it to be guessed: IOB1 writes B only where an
 entity touches another of its type (L. Ramshaw and M. Marcus, Text Chunking using Transformation-Based Learning, 1995),
 IOB2 wherever one begins, IO nowhere; BIOES, BMES, BMEW and BILOU also mark the last token (E, L) and a single one (S,
-W, U), BIOS only the single one, BIE, BME and BIL only the last; IOE1 and IOE2 are IOB1 and IOB2 from the other end.
+W, U), BIOS only the single one, BIEO, BMEO and BIL only the last; IOE1 and IOE2 are IOB1 and IOB2 from the other end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Scheme(msgspec.Struct, frozen=True):
 def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
     """The scheme of a file's tags, by the letters that occur in them; one whose letters are not all there is another.
 
-    So B, I and E without S are BIE, in which B alone is an entity, as soon as a B stands alone in the file.
+    So B, I and E without S are BIEO, in which B alone is an entity, as soon as a B stands alone in the file.
     """
     sentences = [list(tags) for tags in sentences]
     form = shape(tag for tags in sentences for tag in tags)
@@ -67,12 +67,12 @@ def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
 def _name(letters: set[str], singles: bool) -> str:
     ends = bool(letters & set("EL"))
     if "M" in letters:
-        return ("BMEW" if "W" in letters else "BMES") if singles and ends else "BME" if ends else "BMS"
+        return ("BMEW" if "W" in letters else "BMES") if singles and ends else "BMEO" if ends else "BMS"
     if letters & set("LU"):
         return "BILOU" if singles and ends else "BIL" if ends else "BIU"
     if not ends:
         return "BIOS"
-    return "BIOES" if singles else "BIE"
+    return "BIOES" if singles else "BIEO"
 
 
 def known(tag: str, scheme: Scheme) -> bool:
