@@ -1,0 +1,387 @@
+"""Write the pages of docs/reference from the code; a test compares what is committed with what the code gives."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import tomllib
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from slimner.cli.commands import cli
+from slimner.cli.main import COMMANDS
+from slimner.core import errors
+from slimner.core.gate_records import Calibration, GateRecord
+from slimner.core.ledger_records import Ledger
+from slimner.core.load_records import LoadReport
+from slimner.core.metrics import METRICS, WRITTEN, Metric
+from slimner.core.records import BenchReport, EvaluationRecord, Results
+from slimner.core.store import RESULTS_SCHEMA
+from slimner.core.verdicts import Comparison
+from slimner.eval import Differences
+from slimner.eval.inspection import Inspection
+from slimner.reports import Decision, Policy
+from slimner.reports.tables import csv_columns
+from slimner.serve.bundle import Bundle
+from slimner.variants import VARIANTS, Manifest
+
+HERE = Path(__file__).parent
+REFERENCE = HERE / "reference"
+NOTICE = "<!-- written by docs/generate.py; change the code, then run it again -->\n\n"
+
+GUIDES = {
+    "baseline": "gate",
+    "build": "variants",
+    "calibrate": "gate",
+    "corpus": "corpora",
+    "diff": "compare",
+    "export": "pytest",
+    "pick": "policy",
+    "verify": "bundle",
+}
+"""Guide pages of the commands whose page has another name."""
+
+OUTCOMES = {
+    errors.EXIT_PASS: "done: no regression, and a variant fits the policy",
+    errors.EXIT_REGRESSION: "a regression, or no variant fits the policy; never anything else",
+    errors.EXIT_USER: "the request is wrong: an unknown name or option, a missing, malformed or damaged file",
+    errors.EXIT_INCONCLUSIVE: "the comparison is inconclusive: the budget was spent, or the machine was too busy",
+    errors.EXIT_FAILED: "a build or a measurement failed, a file could not be written, or something unforeseen",
+    130: "interrupted (Ctrl-C, SIGTERM or a closed terminal)",
+}
+
+# What is set by environment only; options of `slimner serve` with a variable of their own are read from the command.
+VARIABLES = {
+    "SLIMNER_CACHE": "the cache: artifacts, journals of interrupted runs, calibrations [default: .slimner]",
+    "SLIMNER_DEBUG": "any value: `--debug` for every command",
+    "SLIMNER_LOG_LEVEL": "log level of the server: debug, info, warning, error [default: info]",
+    "SLIMNER_PRELOAD": "0: each worker of the server loads the model itself, instead of sharing one [default: 1]",
+    "SLIMNER_TOKEN": "the token itself, in place of `--token-file`",
+    "NO_COLOR": "any value: no colour on the terminal",
+    "GITHUB_STEP_SUMMARY": "file that `slimner gate --github` adds its summary to; GitHub sets it",
+}
+
+ROOTS: dict[str, tuple[type, str]] = {
+    "results": (Results, "`results.json`, and `slimner run --json`"),
+    "decision": (Decision, "`decision.json`, and `slimner pick --json`"),
+    "scores": (EvaluationRecord, "`slimner eval --json`"),
+    "bench": (BenchReport, "`slimner bench --json`"),
+    "ledger": (Ledger, "`slimner ledger ARTIFACT --json`"),
+    "load": (LoadReport, "`slimner load --json`"),
+    "comparison": (Comparison, "`slimner compare --json`, and part of what `slimner gate` writes"),
+    "gate": (GateRecord, "`slimner gate --json` and `--out`"),
+    "calibration": (Calibration, "`slimner calibrate --json`, and the files below `calibration/` in the cache"),
+    "differences": (Differences, "`slimner diff --json`; `differences.json` holds one for each variant"),
+    "inspection": (Inspection, "`slimner corpus FILE --json`"),
+    "manifest": (Manifest, "`manifest.json` of an artifact, and `slimner build --json`"),
+    "bundle": (Bundle, "`bundle.json` of a bundle"),
+    "policy": (Policy, "the policy inside a decision"),
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path below docs/reference."""
+    written = {f"commands/{name}.md": command_page(name) for name in COMMANDS}
+    written["commands/index.md"] = commands_index()
+    written |= {
+        "policy.md": policy_page(),
+        "metrics.md": metrics_page(),
+        "variants.md": variants_page(),
+        "exit-codes.md": exit_codes_page(),
+        "records.md": records_page(),
+        "environment.md": environment_page(),
+    }
+    return {name: NOTICE + text.rstrip() + "\n" for name, text in sorted(written.items())}
+
+
+def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    rows = (headings, [":--"] * len(headings), *lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def command_page(name: str) -> str:
+    """One command: how it is called, what it does, its options."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    parts = [f"# slimner {name}"]
+    if isinstance(command, click.Group):
+        parts += [prose(command), guide(name)]
+        for sub in command.commands.values():
+            parts += [f"## slimner {name} {sub.name}", *described(f"slimner {name} {sub.name}", sub)]
+    else:
+        parts += [*described(f"slimner {name}", command, name)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def guide(name: str) -> str:
+    """The link to the page of the guide that shows the command at work."""
+    page = GUIDES.get(name, name)
+    return f"At work: [{page}](../../guide/{page}.md). [Exit codes](../exit-codes.md)."
+
+
+def described(call: str, command: click.Command, page: str = "") -> Iterator[str]:
+    """Usage, help, and the options of a command; before the options the page of the guide."""
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    names = [argument.metavar or str(argument.name).upper() for argument in arguments]
+    names = [text if one.required else f"[{text}]" for text, one in zip(names, arguments, strict=True)]
+    names = [f"{text}..." if argument.nargs == -1 else text for text, argument in zip(names, arguments, strict=True)]
+    yield "```\n" + " ".join((call, "[OPTIONS]", *names)) + "\n```"
+    yield prose(command)
+    if page:
+        yield guide(page)
+    shown = [parameter for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden]
+    if shown:
+        yield table(("option", "default", "meaning"), map(option_row, shown))
+
+
+def prose(command: click.Command) -> str:
+    r"""The help text as Markdown: a paragraph that begins with \b is kept as it is."""
+    parts = []
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(command.help or "")):
+        if paragraph.startswith("\b"):
+            parts.append("```text\n" + paragraph.removeprefix("\b").strip("\n") + "\n```")
+        else:
+            parts.append(re.sub(r"(?<!`)\B(--[a-z][a-z0-9-]*)(?![^`]*`)", r"`\1`", " ".join(paragraph.split())))
+    return "\n\n".join(parts)
+
+
+def option_row(option: click.Option) -> tuple[str, str, str]:
+    """An option's names and value, its default, and its help."""
+    value = "" if option.is_flag else " " + value_of(option)
+    names = ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
+    text = (option.help or "").strip()
+    if option.required:
+        return names, "required", text
+    told = re.search(r"\s*\[default: ([^\]]*)\]", text)
+    if told:
+        return names, told[1], text.replace(told[0], "")
+    default = option.to_info_dict()["default"]
+    if option.is_flag:
+        return names, "off" if not default else "on", text
+    given = not option.multiple and isinstance(default, str | int | float | Path)
+    return names, f"`{plain(default)}`" if given else "", text
+
+
+def value_of(option: click.Option) -> str:
+    """What stands for an option's value: its metavar, its choices, or its type."""
+    if option.metavar:
+        return option.metavar
+    if isinstance(option.type, click.Choice):
+        return "|".join(str(choice) for choice in option.type.choices)
+    if isinstance(option.type, click.types.IntParamType):
+        return "N"
+    if isinstance(option.type, click.types.FloatParamType):
+        return "X"
+    if isinstance(option.type, click.Path):
+        return "PATH" if option.type.dir_okay else "FILE"
+    return option.type.name.upper()
+
+
+def plain(value: object) -> str:
+    """A default as one types it: 900, not 900.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def commands_index() -> str:
+    """All commands with what they are for."""
+    lines = []
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        lines.append((f"[`slimner {name}`]({name}.md)", command.get_short_help_str(120)))
+    return (
+        "# Commands\n\n"
+        + table(("command", "what it does"), lines)
+        + "\n\nEvery command has `--help`. `slimner --version` prints the version."
+    )
+
+
+def _units(metric: Metric) -> str:
+    return ", ".join(f"`{unit}`" for unit in WRITTEN[metric.unit])
+
+
+def metrics_page() -> str:
+    """The table of metrics, core/metrics.py."""
+    lines = [
+        (
+            f"`{metric.name}`",
+            metric.unit,
+            "higher" if metric.higher_is_better else "lower",
+            metric.meaning,
+            "by the policy" if metric.kind == "f1" else f"{metric.margin * 100:g} %",
+            "yes" if metric.gated else "only if the policy gives its margin",
+            ", ".join(f"`{alias}`" for alias in metric.aliases),
+        )
+        for metric in METRICS.values()
+    ]
+    columns = ", ".join(f"`{name}`" for name in csv_columns())
+    return (
+        "# Metrics\n\nOne name each, in tables, JSON, JUnit, policies and messages. The margin is the change for "
+        "the worse that a gate allows on a machine that was not [calibrated](commands/calibrate.md).\n\n"
+        + table(("metric", "unit", "better", "meaning", "margin", "gated", "also read in a policy as"), lines)
+        + f"\n\nColumns of `table.csv`: {columns}."
+    )
+
+
+def policy_page() -> str:
+    """Every key of a policy."""
+    lines = [
+        ("`f1_max_drop`", "`pp`", "most that F1 may drop; the interval of the change against the baseline decides")
+    ]
+    for metric in METRICS.values():
+        word = "least" if metric.higher_is_better else "most"
+        lines.append((f"`{metric.limit}`", _units(metric), f"{word} {metric.title}: {metric.meaning}"))
+    goals = ", ".join(f"`{metric.name}`" for metric in METRICS.values() if metric.objective)
+    default = Policy()
+    return "\n\n".join(
+        (
+            "# Policy keys",
+            "A policy is a TOML file; [the guide](../guide/policy.md) shows one. Figures are text with their unit. "
+            "A key that is not listed here is refused.",
+            "## [constraints]",
+            table(("key", "units", "meaning"), lines),
+            "## objective, [weights], tie, [margins]",
+            table(
+                ("key", "value", "meaning"),
+                [
+                    ("`objective`", goals, f"what the winner is best in; by default `{next(iter(default.objective))}`"),
+                    (
+                        "`[weights]`",
+                        "metric = number above 0",
+                        "a geometric mean, in place of `objective`",
+                    ),
+                    ("`tie`", "a share, as `2%`", f"within it the simpler variant wins; by default {default.tie:.0%}"),
+                    (
+                        "`[margins]`",
+                        'metric = a share, as `3%`, or `"auto"`',
+                        "how much worse a candidate may be in a gate; `auto` takes this machine's calibration, "
+                        "or else the margin of the [metric](metrics.md)",
+                    ),
+                ],
+            ),
+            f"Metrics of `objective`, `[weights]` and `[margins]`: {goals}.",
+        )
+    )
+
+
+def variants_page() -> str:
+    """The built-in variants."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = []
+    for name in project["entry-points"]["slimner.variants"]:
+        variant = VARIANTS.get(name)
+        needs = dict.fromkeys(need.partition(".")[0] for need in (*variant.run_needs, *variant.build_needs))
+        runs = dict.fromkeys(need.partition(".")[0] for need in variant.run_needs)
+        lines.append(
+            (
+                f"`{name}`",
+                variant.backend,
+                variant.precision,
+                ", ".join(needs),
+                ", ".join(runs),
+                str(variant.complexity),
+                variant.summary,
+            )
+        )
+    headings = ("variant", "back end", "precision", "needs to build", "needs to run", "complexity", "what it is")
+    return (
+        "# Variants\n\nBuilt-in variants; `slimner variants` also lists those of installed plugins "
+        "([how to write one](../guide/variants.md)). Between variants that tie, the lower complexity wins.\n\n"
+        + table(headings, lines)
+    )
+
+
+def exit_codes_page() -> str:
+    """The exit codes and the tree of errors."""
+    lines = [(str(code), meaning) for code, meaning in OUTCOMES.items()]
+    tree = inspect.cleandoc(errors.__doc__ or "").split("\n\n", 1)[1].split("\n\nA message")[0]
+    return (
+        "# Exit codes\n\n"
+        + table(("code", "meaning"), lines)
+        + "\n\nThe codes are the same for every command. What becomes of the output does not "
+        "change them: a reader that goes away (`slimner pick ... | head -1`) or a full disk leaves the "
+        "verdict as it is.\n\n## Errors of the library\n\n```text\n" + tree + "\n```"
+    )
+
+
+def environment_page() -> str:
+    """Every environment variable."""
+    serve = cli.get_command(click.Context(cli), "serve")
+    assert serve is not None
+    variables = dict(VARIABLES)
+    for parameter in serve.params:
+        if isinstance(parameter.envvar, str):
+            name = f"`{parameter.opts[0]}`" if isinstance(parameter, click.Option) else "the argument `BUNDLE`"
+            variables[parameter.envvar] = f"{name} of [`slimner serve`](commands/serve.md)"
+    lines = [(f"`{name}`", meaning) for name, meaning in sorted(variables.items())]
+    return "# Environment variables\n\n" + table(("variable", "meaning"), lines)
+
+
+def structs_in(annotation: object) -> Iterator[type[msgspec.Struct]]:
+    """The record types that an annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from structs_in(argument)
+
+
+def records_page() -> str:
+    """Every field of every record that is written or printed."""
+    parts = [
+        "# Records: results and what `--json` prints",
+        f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and later are read for good. Units "
+        "stand in the names: `_ms`, `_s`, `_bytes`, `_pp`. `| None` marks a figure that may be absent.",
+        table(("where it stands", "record"), [(place, link(kind)) for kind, place in ROOTS.values()]),
+    ]
+    seen: set[type] = set()
+    queue: list[type] = [kind for kind, _ in ROOTS.values()]
+    while queue:
+        kind = queue.pop(0)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        hints = typing.get_type_hints(kind)
+        fields = msgspec.structs.fields(kind)
+        lines = [(f"`{field.encode_name}`", type_text(hints[field.name])) for field in fields]
+        parts += [f"## {kind.__name__}", inspect.cleandoc(kind.__doc__ or ""), table(("field", "type"), lines)]
+        queue[:0] = [found for field in fields for found in structs_in(hints[field.name]) if found not in seen]
+    return "\n\n".join(parts)
+
+
+def link(kind: type) -> str:
+    """A link to the section of a record."""
+    return f"[{kind.__name__}](#{kind.__name__.lower()})"
+
+
+def type_text(annotation: typing.Any) -> str:
+    """A type as one writes it, with links to records."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return link(annotation)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+    if origin is typing.Literal:
+        return " or ".join(f'"{argument}"' for argument in arguments)
+    if not isinstance(origin, type) or origin.__name__ in ("Union", "UnionType"):
+        return " | ".join(type_text(argument) for argument in arguments)
+    if origin is dict or origin.__name__ == "Mapping":
+        return f"{type_text(arguments[1])} by {type_text(arguments[0])}"
+    return "list of " + " and ".join(type_text(argument) for argument in arguments if argument is not ...)
+
+
+def main() -> None:
+    """Write every page, and remove what is left of others."""
+    shutil.rmtree(REFERENCE, ignore_errors=True)
+    for name, text in pages().items():
+        path = REFERENCE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The reference says what the code does: its pages are generated, and each command's page has its options."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from slimner.cli.commands import cli
+from slimner.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+FOLDERS = ("bench", "cli", "core", "eval", "jobs", "serve", "variants")
+INTERNAL = {"SLIMNER_COMPLETE", "SLIMNER_IMPORT_LOG", "SLIMNER_PARENT", "SLIMNER_STARTED"}
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_reference_is_what_the_code_gives(generate: ModuleType) -> None:
+    committed = {str(path.relative_to(REFERENCE)): path.read_text(encoding="utf-8") for path in REFERENCE.rglob("*.md")}
+    expected = generate.pages()
+    differing = [name for name in {*committed, *expected} if committed.get(name) != expected.get(name)]
+    assert not differing, "run `python docs/generate.py` and commit what it writes"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_stands_on_the_page_of_its_own_command(name: str) -> None:
+    page = (REFERENCE / "commands" / f"{name}.md").read_text(encoding="utf-8")
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    subcommands = command.commands.values() if isinstance(command, click.Group) else ()
+    for parameter in (*command.params, *(parameter for sub in subcommands for parameter in sub.params)):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            for option in parameter.opts:
+                assert re.search(rf"^\|.*`{option}[ `]", page, re.MULTILINE), option
+
+
+def test_the_reference_names_every_environment_variable_that_the_code_reads() -> None:
+    page = (REFERENCE / "environment.md").read_text(encoding="utf-8")
+    code = subprocess.run(
+        ["git", "grep", "-hoE", "SLIMNER_[A-Z_]*[A-Z]", "--", *FOLDERS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert {"SLIMNER_CACHE", "SLIMNER_WORKERS"} <= set(code)
+    assert {name for name in code if f"`{name}`" not in page} <= INTERNAL
