@@ -105,7 +105,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     def is_tag(self, cells: Sequence[str]) -> bool:
         """Whether the tag of a row is one that the file has elsewhere, or of the shape of those."""
         tag = self.tag_of(cells)
-        return tag in self.values or tag in OUTSIDE or (self.shape.letter != "none" and bool(self.shape.split(tag)))
+        form = Shape("first") if self.shape.letter == "none" else self.shape
+        return tag in self.values or tag in OUTSIDE or bool(form.split(tag))
 
 
 def find(blocks: Sequence[Sequence[Sequence[str]]], picked: Mapping[str, int] | None, defects: Defects) -> Layout:
