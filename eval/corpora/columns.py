@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from ...core.errors import CorpusError
 from . import layout, schemes
 from .defects import Defects
 from .sentences import Sentence, from_characters, from_words
@@ -115,6 +116,11 @@ def _blocks(lines: list[str], defects: Defects, picked: Mapping[str, int] | None
         return len(row.cells) == width or 0 < least <= len(row.cells)
 
     usual = _sentences([row for row in rows if not row.text.startswith("#")], whole) or _sentences(rows, whole)
+    if not usual and all(len(row.cells) == 1 for row in plain):
+        raise CorpusError(
+            f"{defects.where}: no line has two columns, the first is '{plain[0].text[:40]}'",
+            "give a token and its tag on each line, set apart by a tab or a space; plain text has no labels to score",
+        )
     if not usual:
         for row in plain[header:]:
             _odd(row, width, defects)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import collections
 import functools
+import re
 
 import msgspec
 
@@ -24,12 +25,14 @@ MARKS = (
 CHINESE = 0.6
 COMMON = 3  # occurrences in the embedded corpus, from which on a character is common
 
+BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"%PDF", b"\xd0\xcf\x11\xe0")
+
 # What a file that is neither may be, by the share of its characters beyond ASCII that lie in the ranges of the script.
 GUESSES = (
     ("euc-jp", 0.2, (("\u3041", "\u30ff"),)),
     ("shift-jis", 0.2, (("\u3041", "\u30ff"),)),
-    ("big5", 0.8, (("\u4e00", "\u9fff"), ("\u3000", "\u303f"), ("\uff00", "\uffef"))),
     ("euc-kr", 0.8, (("\uac00", "\ud7a3"),)),
+    ("big5", 0.8, (("\u4e00", "\u9fff"), ("\u3000", "\u303f"), ("\uff00", "\uffef"))),
     ("cp1251", 0.8, (("\u0410", "\u044f"),)),
 )
 
@@ -69,6 +72,8 @@ def _told(content: bytes, encoding: str, defects: Defects) -> str:
 
 
 def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
+    if content.startswith(BINARY):
+        raise CorpusError(f"{defects.where}: not a text but an archive or another binary file", "unpack it first")
     candidates = [name for mark, name in MARKS if content.startswith(mark)][:1]
     if not candidates and b"\0" in content[:4096]:
         candidates = ["utf-16-le" if content[1:4096:2].count(0) >= content[:4096:2].count(0) else "utf-16-be"]
@@ -94,12 +99,24 @@ def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
     if text and _chinese(text) >= CHINESE:
         defects.add("not-utf8", line, "not UTF-8, read as GB18030")
         return text, "gb18030"
-    guess = next((name for name, share, ranges in GUESSES if _share(content, name, ranges) >= share), None)
+    guess = (
+        "cp1252"
+        if _western(content)
+        else next((name for name, share, ranges in GUESSES if _share(content, name, ranges) >= share), None)
+    )
     raise CorpusError(
         f"{defects.where}:{line}: neither UTF-8 nor, as it seems, Chinese in GB18030"
         + (f"; it may be {guess}" if guess else ""),
         f"say what it is with --encoding {guess}" if guess else "say what it is with --encoding (cp1252, gb18030, ...)",
     )
+
+
+def _western(content: bytes) -> bool:
+    """Whether few letters are beyond ASCII, each among ASCII ones, as in the languages of Western Europe."""
+    words = re.findall(rb"[A-Za-z\x80-\xff]+", content)
+    own = [word for word in words if any(byte > 127 for byte in word)]
+    beyond = sum(byte > 127 for word in own for byte in word)
+    return bool(own) and beyond < 0.5 * sum(map(len, own))
 
 
 def _line(content: bytes, error: UnicodeError) -> int:

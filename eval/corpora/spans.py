@@ -108,7 +108,7 @@ def _of_array(span: Sequence[Any], text: str) -> tuple[int | None, int | None, A
 def _number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if value == int(value) else None
+    return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
 def _words(row: Mapping[str, Any], text: str) -> list[tuple[int, int]] | None:

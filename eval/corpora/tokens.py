@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import CorpusError
+from ...variants.tags import OUTSIDE, Shape
 from .columns import Tagged
 from .defects import Defects
 
@@ -27,10 +28,15 @@ def keys(row: Mapping[str, Any]) -> tuple[str, str] | None:
             continue
         tags = tags.split() if isinstance(tags, str) else tags
         if all(isinstance(tag, str | int) or tag is None for tag in tags) and (
-            not isinstance(row[tokens], str) or (tags and len(tags) in (count, characters))
+            not isinstance(row[tokens], str) or (tags and len(tags) in (count, characters) and _like_tags(tags))
         ):
             return tokens, key
     return None
+
+
+def _like_tags(tags: Sequence[Any]) -> bool:
+    """Whether the labels of a text are tags, not the classes of the text: with letters, or O."""
+    return all(isinstance(tag, str) and (tag in OUTSIDE or Shape("first").split(tag)) for tag in tags)
 
 
 def _pieces(value: Any) -> list[str] | None:

@@ -191,6 +191,35 @@ def test_columns_are_found_or_named(text: str, columns: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("Müller B-PER\nKöln B-LOC\nin O\n", "cp1252"),
+        ("김 B-PER\n철 I-PER\n수 I-PER\n는 O\n서 B-LOC\n울 I-LOC\n에 O\n", "euc-kr"),
+        ("田 B-PER\n中 I-PER\nは O\n東 B-LOC\n京 I-LOC\nに O\n住 O\n", "shift-jis"),
+    ],
+)
+def test_another_encoding_is_refused_with_its_name(content: str, encoding: str) -> None:
+    with pytest.raises(CorpusError, match=f"say what it is with --encoding {encoding}"):
+        read(content, encoding)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"text": "ab", "label": [[NaN, 2, "P"]]}',
+        '{"text": "ab", "label": [[1e400, 2, "P"]]}',
+        '{"text": "good", "label": "positive"}',
+        '{"text": "good", "label": ["positive"]}',
+        "plain\ntext\n",
+        "PK\x03\x04\x00",
+    ],
+)
+def test_what_is_not_labelled_text_is_refused(content: str) -> None:
+    with pytest.raises(CorpusError):
+        read(content)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"text": "Li Lei", "entities": [{"offset": 0, "length": 6, "category": "PER"}]}',
