@@ -19,7 +19,6 @@ from ..core.errors import UserError
 from ..core.ledger_records import Processes
 from ..core.load_records import LoadRecord
 from ..core.machine import describe, thread_environment
-from ..core.statistics import samples_needed
 from .generator import (
     BUSY_CORES,
     MOST_CONNECTIONS,
@@ -34,17 +33,10 @@ from .generator import (
     run_loop,
     schedule,
 )
+from .peak import Counted, find_peak
 from .server import listeners, memory
 from .workload import read_workload
 
-# The search for a peak rate: how the rate grows, how close it has to get, how long a probe and the confirmation take.
-GROWTH = 1.5
-RESOLUTION = 1.06
-PROBE_S = 6.0
-MOST_PROBE_S = 60.0
-CONFIRM_S = 30.0
-MOST_CONFIRMATIONS = 4
-MORE = 1.3  # than the expected number of random arrivals, so that there are enough
 MOST_IN_SEARCH = 1_000_000
 
 
@@ -195,43 +187,23 @@ def answer_in_child(directory: Path, workload: str) -> list[list[tuple[int, int,
 def search_peak(
     load: Load, limit_p95_ms: float, *, first: float, on_run: Callable[[LoadRecord], None] = lambda run: None
 ) -> tuple[list[LoadRecord], LoadRecord | None]:
-    """The highest Poisson rate whose p95 stays within the limit: every run, and the one of 30 s that confirmed it.
+    """The highest Poisson rate whose p95 is shown to stay within the limit: every run, and the one that held it.
 
-    `first` is a rate in 1/s to start from. The rate grows by half until it fails, is halved between until it is known
-    to 6 %, and is lowered by as much when the confirmation fails, at most four times.
+    `first` is a rate in 1/s to start from; `peak` says how the search goes on.
     """
     runs: list[LoadRecord] = []
 
-    def probe(rate: float, seconds: float) -> bool:
+    def ask(rate: float, seconds: float) -> Counted:
         fresh = msgspec.structs.replace(load, seed=load.seed + len(runs), most=MOST_IN_SEARCH)
         record = run_open(fresh, rate=rate, seconds=seconds)
         runs.append(record)
         on_run(record)
-        p95 = record.latency_ms(95)
-        return not record.invalid and not record.failed and p95 is not None and p95 <= limit_p95_ms
+        over = sum(latency > limit_p95_ms for latency in record.latencies_ms)
+        enough = record.latency_ms(95) is not None
+        return Counted(over, len(record.latencies_ms), sound=enough and not record.invalid and not record.failed)
 
-    def length(rate: float) -> float:
-        return max(PROBE_S, MORE * samples_needed(95) / rate)
-
-    low, high = 0.0, float("inf")
-    rate = max(first, MORE * samples_needed(95) / MOST_PROBE_S)
-    while low == 0.0 or high == float("inf"):
-        if probe(rate, length(rate)):
-            low = max(low, rate)
-            rate = rate * GROWTH
-        else:
-            high = min(high, rate)
-            rate = rate / GROWTH
-        if length(rate) > MOST_PROBE_S:
-            return runs, None  # too slow for a p95 within a minute
-    while high / low > RESOLUTION:
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if probe(middle, length(middle)) else (low, middle)
-    for _ in range(MOST_CONFIRMATIONS):
-        if probe(low, max(CONFIRM_S, length(low))):
-            return runs, runs[-1]
-        low /= RESOLUTION
-    return runs, None
+    found = find_peak(ask, first=first)
+    return runs, runs[-1] if found else None
 
 
 def check_url(url: str) -> None:

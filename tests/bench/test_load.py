@@ -181,8 +181,8 @@ def test_a_server_that_closes_or_never_answers_is_counted(texts: str) -> None:
 
 @pytest.mark.alone
 def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimner.bench.load.CONFIRM_S", 2.0)
-    monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
+    monkeypatch.setattr("slimner.bench.peak.CONFIRM_S", 2.0)
+    monkeypatch.setattr("slimner.bench.peak.PROBE_S", 1.0)
     workers = threading.Semaphore(4)
 
     def answer(request: dict[str, Any], number: int) -> tuple[int, bytes]:
@@ -203,8 +203,8 @@ def test_the_search_ends_at_a_rate_the_server_can_take(texts: str, monkeypatch: 
 
 @pytest.mark.alone
 def test_a_limit_nothing_can_keep_ends_the_search(texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimner.bench.load.MOST_PROBE_S", 2.0)
-    monkeypatch.setattr("slimner.bench.load.PROBE_S", 1.0)
+    monkeypatch.setattr("slimner.bench.peak.MOST_PROBE_S", 2.0)
+    monkeypatch.setattr("slimner.bench.peak.PROBE_S", 1.0)
     with one_at_a_time(0.005) as url:
         _, peak = search_peak(Load(target=url, workload=texts), 1.0, first=150)
     assert peak is None
