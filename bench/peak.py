@@ -54,7 +54,8 @@ def answer_of(run: Counted) -> Answer:
 def agreed(runs: Sequence[Counted]) -> Answer:
     """What runs at one rate say together: two that agree, or all of them pooled where none says the opposite."""
     answers = [answer_of(run) for run in runs]
-    for wanted, opposite in (("within", "beyond"), ("beyond", "within")):
+    sides: tuple[tuple[Answer, Answer], ...] = (("within", "beyond"), ("beyond", "within"))
+    for wanted, opposite in sides:
         if answers.count(wanted) >= 2 and answers.count(wanted) > answers.count(opposite):
             return wanted
     sound = [run for run in runs if run.sound]
