@@ -39,6 +39,6 @@ def update(path: Path, results: Path, variant: str | None, policy_file: Path | N
         if names:
             options.say(f"{word:<8} {', '.join(names)}")
     options.say(
-        f"wrote    {path} ({', '.join(changed.variants)}, {path.stat().st_size / 1e3:.0f} kB)\n"
-        f"next     commit it; slimner gate --baseline {path} --candidate NEW/results.json"
+        f"wrote    {path} ({', '.join(changed.variants)}, {path.stat().st_size / 1e3:.0f} kB)",
+        f"next     commit it; slimner gate --baseline {path} --candidate NEW/results.json",
     )

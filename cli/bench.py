@@ -41,7 +41,7 @@ def bench(artifact: Path, workload: str, repetitions: int, settings: Measuring, 
         return
     manifest = opened.manifest
     row = measured_row(manifest.variant, report.measurements, report.workload.lengths)
-    options.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes\n")
+    options.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes", "")
     options.print_sections([stages(report.measurements[0]), by_length([row])])
     options.say("")
     for metric in METRICS.values():

@@ -48,11 +48,10 @@ def build(checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: 
         return
     parity = manifest.parity
     options.say(
-        f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, "
-        f"{'cached' if cached else _cost(manifest)})\n"
+        f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, {'cached' if cached else _cost(manifest)})",
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
-        f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's\n"
-        f"next     slimner eval {out}     slimner bench {out}"
+        f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's",
+        f"next     slimner eval {out}     slimner bench {out}",
     )
 
 

@@ -65,8 +65,8 @@ def bundle(
     size = sum(file.size_bytes for file in made.files.values())
     scores = made.scores
     options.say(
-        f"bundled  {made.artifact} into {out} ({size / 1e6:.1f} MB)\n"
-        + (f"F1       {scores.f1 * 100:.2f} on {scores.corpus}\n" if scores else "")
-        + (f"archive  {archive} ({archive.stat().st_size / 1e6:.1f} MB)\n" if archive else "")
-        + f"next     slimner verify {out}     slimner serve {out}"
+        f"bundled  {made.artifact} into {out} ({size / 1e6:.1f} MB)",
+        *((f"F1       {scores.f1 * 100:.2f} on {scores.corpus}",) if scores else ()),
+        *((f"archive  {archive} ({archive.stat().st_size / 1e6:.1f} MB)",) if archive else ()),
+        f"next     slimner verify {out}     slimner serve {out}",
     )

@@ -102,7 +102,7 @@ def corpus(
         options.print_json(facts)
         return
     console = options.out_console()
-    console.print(f"{facts.corpus}: {', '.join(_form(facts))}\n", markup=False, soft_wrap=True)
+    options.say(f"{facts.corpus}: {', '.join(_form(facts))}", "")
     console.print(_types(facts))
     console.print()
     for line in _lines(facts, list_defects):

@@ -55,7 +55,7 @@ def diff(
         console.print()
         console.print(line(difference), soft_wrap=True)
     if most and len(result.differences) > most:
-        options.say(f"\n{len(result.differences) - most:,} more; --most 0 prints all")
+        options.say("", f"{len(result.differences) - most:,} more; --most 0 prints all")
 
 
 def headline(result: Differences) -> str:

@@ -48,9 +48,9 @@ def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json:
         ("all, default", record.default),
     ):
         table.add_row(name, *(f"{v * 100:.2f}" for v in (score.precision, score.recall, score.f1)), str(score.support))
-    options.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences\n")
+    options.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences", "")
     options.out_console().print(table)
     f1 = "F1 unknown: the corpus has no gold entity"
     if interval:
         f1 = f"F1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f})"
-    options.say(f"\n{f1}, {record.seconds:.1f} s")
+    options.say("", f"{f1}, {record.seconds:.1f} s")

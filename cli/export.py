@@ -49,4 +49,4 @@ def export(results: Path, format_name: str, out: Path | None) -> None:
         options.print_json(exported)
         return
     write_json(out, exported)
-    options.say(f"wrote    {out}\nnext     {format_name} compare {out}")
+    options.say(f"wrote    {out}", f"next     {format_name} compare {out}")

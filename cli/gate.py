@@ -15,6 +15,7 @@ from ..jobs import gate as gate_job
 from ..reports.gate_output import background, check_line, github_annotations, junit, summary
 from . import options
 from .progress import Steps
+from .streams import verbatim
 
 STYLES = {
     "pass": "green",
@@ -101,7 +102,7 @@ def _print(record: GateRecord, *, github: bool) -> None:
     console = options.out_console()
     if github:
         for line in github_annotations(record):
-            options.say(line)
+            verbatim(line)
     width = max((len(check_line(check)[0]) for check in record.checks), default=0)
     for check in record.checks:
         name, outcome, message = check_line(check)
@@ -120,6 +121,6 @@ def _print(record: GateRecord, *, github: bool) -> None:
     for line in background(record):
         options.say(f"  {line}")
     options.say(f"  time: {record.seconds:.0f} s")
-    options.say(f"\n{record.outcome}", style=STYLES[record.outcome])
+    options.say("", record.outcome, style=STYLES[record.outcome])
     if record.outcome == "inconclusive":
         options.say("next: raise --budget, widen the margin in the policy, or run on a quieter machine")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 
 from ..core.errors import UserError
 from ..core.machine import describe
@@ -24,6 +22,8 @@ from ..reports import Policy, read_policy
 from ..reports.tables import Section
 from ..variants import LoadOptions, Manifest
 from ..variants.schemes import SCHEMES
+from .screen import Screen, out
+from .streams import verbatim
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, not before
@@ -318,25 +318,25 @@ def _columns(value: str) -> dict[str, int]:
     return {name: int(number) for name, number in found}
 
 
-def out_console() -> Console:
-    """Standard output; wide enough for a table when it is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140)
+def out_console() -> Screen:
+    """Standard output."""
+    return out()
 
 
-def err_console() -> Console:
+def err_console() -> Screen:
     """Standard error, for progress and notes."""
-    return Console(stderr=True, highlight=False)
+    return Screen(stderr=True)
 
 
 def print_json(record: Any) -> None:
     """Print a record as JSON."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
+    verbatim(msgspec.json.format(msgspec.json.encode(record), indent=1).decode().replace("##[", "##\\u005b"))
 
 
-def say(text: str, style: str = "") -> None:
-    """Print a line of plain text on standard output."""
-    out_console().print(text, style=style, markup=False, soft_wrap=True)
+def say(*lines: str, style: str = "") -> None:
+    """Print lines of plain text on standard output; a line end within one is shown, not made."""
+    for line in lines:
+        out_console().print(line, style=style, soft_wrap=True)
 
 
 def remark(text: str) -> None:

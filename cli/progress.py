@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from .screen import Screen
 
 
 class Steps:
     """Named phases of a known number of steps each."""
 
     def __init__(self) -> None:
-        console = self.console = Console(stderr=True, highlight=False)
+        console = self.console = Screen(stderr=True)
         self._bars = Progress(
             TextColumn("  {task.description:<9}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             console=console,
             transient=False,
             disable=not console.is_terminal,

@@ -10,6 +10,8 @@ import select
 import sys
 from typing import TextIO
 
+from ..core import text
+
 
 class _Tolerant(io.FileIO):
     """A descriptor whose reader may go away: what cannot be written is dropped, and the command goes on.
@@ -32,6 +34,26 @@ class _Tolerant(io.FileIO):
                     return written
                 select.select([], [self], [])  # whoever shares the pipe made it non-blocking
         return len(data)
+
+
+class Stream(io.TextIOWrapper):
+    """A stream that passes no workflow command on but by `command`, wherever the text is from."""
+
+    def write(self, text_: str) -> int:
+        """Write text, harmless for a CI system that reads it as a log."""
+        return super().write(text.without_commands(text_))
+
+    def command(self, line: str) -> None:
+        """Write a line as it is."""
+        super().write(line + "\n")
+
+
+def verbatim(line: str) -> None:
+    """Write a line to standard output that is JSON, or meant as a workflow command."""
+    if isinstance(sys.stdout, Stream):
+        sys.stdout.command(line)
+    else:
+        sys.stdout.write(line + "\n")
 
 
 def _note(text: str) -> None:
@@ -62,7 +84,7 @@ def protect() -> None:
 def _open(descriptor: int) -> TextIO:
     raw = _Tolerant(descriptor, "w", closefd=False)
     given = sys.stdout if descriptor == 1 else sys.stderr
-    return io.TextIOWrapper(
+    return Stream(
         io.BufferedWriter(raw),
         encoding=given.encoding if given is not None else "utf-8",
         errors="backslashreplace",  # a terminal that knows ASCII only; a file name that is not UTF-8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 import msgspec
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..core.errors import UserError
 from ..core.machine import describe
@@ -63,13 +63,18 @@ def variants(as_json: bool) -> None:
             line.backend,
             line.precision,
             ", ".join(line.needs),
-            "[green]yes[/]" if line.can_build else "[yellow]no[/]",
-            "[green]yes[/]" if line.can_run else "[yellow]no[/]",
-            escape(f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary),
+            _answer(line.can_build),
+            _answer(line.can_run),
+            f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary,
         )
     console = options.out_console()
     console.print(table)
     machine = describe()
-    console.print(f"\nmachine  {machine.cpu}, {machine.cores} cores, {machine.instructions}", markup=False)
+    console.print()
+    console.print(f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}", markup=False)
     if not all(line.can_build for line in listed):
         console.print("next     pip install 'slimner[lab]' for building and measuring", markup=False)
+
+
+def _answer(yes: bool) -> Text:
+    return Text("yes", style="green") if yes else Text("no", style="yellow")

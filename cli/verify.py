@@ -39,13 +39,13 @@ def verify(bundle: Path | None, timeout: float, as_json: bool) -> int:
     options.warn_of_other_instructions(served.manifest)
     scores = served.bundle.scores if served.bundle else None
     options.say(
-        f"whole    {place}: {served.manifest.name}, {served.manifest.size_bytes / 1e6:.1f} MB, every hash is right\n"
-        f"golden   {note or f'{len(served.golden)} of {len(served.golden)} texts are answered as when it was made'}\n"
-        + (
+        f"whole    {place}: {served.manifest.name}, {served.manifest.size_bytes / 1e6:.1f} MB, every hash is right",
+        f"golden   {note or f'{len(served.golden)} of {len(served.golden)} texts are answered as when it was made'}",
+        (
             f"F1       {scores.f1 * 100:.2f} ({scores.f1_low * 100:.2f} to {scores.f1_high * 100:.2f}) "
             f"on {scores.corpus}, {scores.instructions}"
             if scores
             else "F1       never scored; bundle the results of slimner run to carry it"
-        )
+        ),
     )
     return EXIT_PASS

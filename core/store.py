@@ -63,7 +63,9 @@ class _Version(msgspec.Struct):
 
 
 def read_results(path: Path) -> Results:
-    """Read `results.json` of schema 3 or later; another schema is refused with that reason."""
+    """Read `results.json` of schema 3 or later; UserError names the field of one that was cut or edited by hand."""
+    from .checking import WrongError, check_results  # a server reads no results, and needs no metrics
+
     content = read_bytes(path)
     schema = decode(content, _Version, path).schema
     if schema != RESULTS_SCHEMA and schema not in _LIFTS:
@@ -79,7 +81,12 @@ def read_results(path: Path) -> Results:
         except (AttributeError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a whole file of schema {schema} ({error})", DAMAGED) from None
         content = msgspec.json.encode(plain)
-    return decode(content, Results, path)
+    results = decode(content, Results, path)
+    try:
+        check_results(results)
+    except WrongError as error:
+        raise UserError(f"{path}: {error}", DAMAGED) from None
+    return results
 
 
 def _lift_3(content: dict[str, Any]) -> dict[str, Any]:

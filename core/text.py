@@ -15,10 +15,44 @@ _COMMANDS = re.compile(
     "\U000e0000-\U000e007f]"
 )
 
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|&~]")
+_WORKFLOW = re.compile(r"^[ \t]*::|##\[", re.MULTILINE)
+
 
 def line(value: str) -> str:
     """The text as one line for a terminal or a log: nothing in it ends the line or moves the cursor."""
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), value)
+
+
+def lines(value: str) -> str:
+    """The same for a text of several lines, whose ends stay."""
+    return "\n".join(map(line, value.split("\n")))
+
+
+def workflow_data(value: str) -> str:
+    """The message of a GitHub workflow command; a line end in it stays one."""
+    return lines(value).replace("%", "%25").replace("\n", "%0A")
+
+
+def workflow_property(value: str) -> str:
+    """The value of a property of a GitHub workflow command."""
+    return workflow_data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def markdown(value: str) -> str:
+    """The text as one line of Markdown that shows it as it is: no table ends, no link, no HTML begins in it."""
+    return _MARKDOWN.sub(r"\\\g<0>", line(value))
+
+
+def fenced(value: str) -> str:
+    """The text as a block of code in Markdown, whatever fences are in it."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", value)), 3)
+    return f"{fence}text\n{lines(value)}\n{fence}"
+
+
+def without_commands(value: str) -> str:
+    """Lines for a CI log without what GitHub's runner takes for a workflow command at their begin (`::`) or in them."""
+    return _WORKFLOW.sub(lambda found: found[0][:-1] + " " + found[0][-1], value)
 
 
 def encodable(value: str) -> str:

@@ -7,10 +7,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from ..bench import Workload
 from ..bench.pairs import Tally, measure_pairs
 from ..bench.workload import EMBEDDED
 from ..core.cache import cache_directory
+from ..core.checking import WrongError, check_calibration
 from ..core.errors import SlimnerError, UserError
 from ..core.gate_records import Calibration
 from ..core.journal import Journal
@@ -33,14 +36,22 @@ def path_of(machine: str) -> Path:
     return cache_directory() / "calibration" / f"{machine}.json"
 
 
+class _Version(msgspec.Struct):
+    schema: int
+
+
 def stored() -> Calibration | None:
-    """This machine's calibration, None if it has none (or one that this version cannot read)."""
+    """This machine's calibration, None if it has none of this version; UserError if the file is damaged."""
     path = path_of(fingerprint(describe()))
-    try:
-        found = read_json(path, Calibration) if path.is_file() else None
-    except UserError:
+    if not path.is_file() or read_json(path, _Version).schema != SCHEMA:
         return None
-    return found if found and found.schema == SCHEMA else None
+    remedy = "delete it, or slimner calibrate again"
+    found = read_json(path, Calibration, remedy=remedy)
+    try:
+        check_calibration(found)
+    except WrongError as error:
+        raise UserError(f"{path}: {error}", remedy) from None
+    return found
 
 
 def calibrate(

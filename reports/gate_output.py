@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
+from ..core import text
 from ..core.gate_records import Check, GateRecord
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
@@ -14,9 +14,6 @@ from .tables import Section, markdown
 from .verdicts import change_of, margin_of
 
 HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")
-
-# What XML 1.0 cannot hold, not even escaped.
-NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def comparison_section(comparison: Comparison, title: str = "") -> Section:
@@ -50,7 +47,7 @@ def summary(record: GateRecord) -> str:
     """The gate in Markdown."""
     parts = [
         f"## slimner gate: {record.outcome}",
-        f"{record.candidate} against {record.baseline}.",
+        f"{text.markdown(record.candidate)} against {text.markdown(record.baseline)}.",
         markdown(
             ("check", "outcome", "what was found"),
             [(f"{check.variant} {check.name}", check.outcome, check.message) for check in record.checks],
@@ -60,7 +57,7 @@ def summary(record: GateRecord) -> str:
         comparison_section(c, f"{c.candidate.variant} against {c.baseline.variant}").markdown(3)
         for c in record.comparisons
     ]
-    parts.append("\n".join(f"- {line}" for line in background(record)))
+    parts.append("\n".join(f"- {text.markdown(line)}" for line in background(record)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,9 +83,9 @@ def junit(record: GateRecord) -> str:
     )
     for check in cases:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"slimner.{check.variant}", name=check.name, time="0"
+            suite, "testcase", classname=text.line(f"slimner.{check.variant}"), name=text.line(check.name), time="0"
         )
-        message = NO_XML.sub("\ufffd", check.message)
+        message = text.line(check.message)
         tag = {"regression": "failure", "inconclusive": "error", "failed": "error", "not judged": "skipped"}.get(
             check.outcome
         )
@@ -108,16 +105,8 @@ def github_annotations(record: GateRecord) -> Iterator[str]:
     kinds = {"regression": "error", "failed": "error", "inconclusive": "warning", "not judged": "notice"}
     for check in record.checks:
         if kind := kinds.get(check.outcome):
-            title = _property(f"slimner gate: {check.variant} {check.name} {check.outcome}")
-            yield f"::{kind} title={title}::{_data(check.message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+            title = text.workflow_property(f"slimner gate: {check.variant} {check.name} {check.outcome}")
+            yield f"::{kind} title={title}::{text.workflow_data(check.message)}"
 
 
 def check_line(check: Check) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..core import text
 from ..core.ledger_records import ImportLedger
 from ..core.records import Results
 from ..core.store import RESULTS, write_bytes, write_json, write_text
@@ -66,7 +67,7 @@ def write_report(
         sections.insert(
             -2, f"{imports(dependencies).markdown()}\n\nOf a program that answers texts with {decision.winner}."
         )
-    write_text(directory / REPORT, "\n\n".join(sections) + "\n")
+    write_text(directory / REPORT, text.lines("\n\n".join(sections)) + "\n")
     return directory / REPORT
 
 
@@ -74,11 +75,11 @@ def _sections(
     results: Results, rows: Sequence[Row], decision: Decision, drawn: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
     checkpoint, machine, settings = results.checkpoint, results.machine, results.settings
-    yield f"# {checkpoint.name}: which variant"
+    yield f"# {text.markdown(checkpoint.name)}: which variant"
     yield (
         f"{checkpoint.architecture}, {checkpoint.parameters / 1e6:.1f} million parameters. "
         f"{_scored_on(results)}; "
-        f"{results.workload.texts} texts of {results.workload.name} (p50 {results.workload.length(50)}, "
+        f"{results.workload.texts} texts of {text.markdown(results.workload.name)} (p50 {results.workload.length(50)}, "
         f"p95 {results.workload.length(95)}, longest {results.workload.length(100)} characters). "
         f"{settings.threads} thread(s) each, {settings.repetitions} timed processes a variant. "
         f"slimner {results.slimner}, {results.started}."
@@ -145,10 +146,11 @@ def _sections(
         )
     if results.failures:
         yield "## Failures\n\n" + "\n\n".join(
-            f"**{f.variant}**, {f.step}: {f.reason}" + (f"\n\n```text\n{f.stderr_tail}\n```" if f.stderr_tail else "")
+            f"**{text.markdown(f.variant)}**, {text.markdown(f'{f.step}: {f.reason}')}"
+            + (f"\n\n{text.fenced(f.stderr_tail)}" if f.stderr_tail else "")
             for f in results.failures
         )
-    yield "## How far to believe this\n\n" + "\n".join(f"- {note}" for note in notes(results))
+    yield "## How far to believe this\n\n" + "\n".join(f"- {text.markdown(str(note))}" for note in notes(results))
     limit = megabytes(machine.memory_limit_bytes) if machine.memory_limit_bytes else "no limit"
     yield "## Machine\n\n" + "\n".join(
         (
@@ -203,7 +205,7 @@ def _scored_on(results: Results) -> str:
     if results.corpus is None:
         return "Random weights, so nothing is scored"
     corpus = results.corpus
-    return f"{corpus.entities:,} entities in {corpus.sentences:,} sentences of {corpus.name}"
+    return f"{corpus.entities:,} entities in {corpus.sentences:,} sentences of {text.markdown(corpus.name)}"
 
 
 def decision_lines(decision: Decision) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..core import text
 from ..core.metrics import F1, METRICS, Metric, Unit
 from ..core.statistics import BUCKETS, percentile
 from .comparison import Row
@@ -70,7 +71,6 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     def terminal(self) -> Iterator[Table | str]:
         """What to print, in order."""
-        from rich.markup import escape
         from rich.table import Table
 
         if self.title:
@@ -80,24 +80,22 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
             for i, heading in enumerate(self.headings):
                 table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
             for line in self.lines:
-                table.add_row(*map(escape, line))
+                table.add_row(*line)
             yield table
         yield from (f"  {remark}" for remark in self.remarks)
 
     def markdown(self, level: int = 2) -> str:
         """The same as Markdown."""
-        parts = [f"{'#' * level} {self.title}"] if self.title else []
+        parts = [f"{'#' * level} {text.markdown(self.title)}"] if self.title else []
         parts += [markdown(self.headings, self.lines)] if self.headings else []
-        parts += ["\n".join(f"- {remark}" for remark in self.remarks)] if self.remarks else []
+        parts += ["\n".join(f"- {text.markdown(remark)}" for remark in self.remarks)] if self.remarks else []
         return "\n\n".join(parts)
 
 
 def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first column to the left, figures to the right."""
     rule = [":--", *["--:"] * (len(headings) - 1)]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (headings, rule, *lines)
-    )
+    return "\n".join("| " + " | ".join(map(text.markdown, line)) + " |" for line in (headings, rule, *lines))
 
 
 def by_length(rows: Sequence[Row]) -> Section:

@@ -24,12 +24,14 @@ from slimner.core.records import (
     RunSettings,
     Score,
     Threads,
+    TypeCount,
     Warmup,
     WorkloadFacts,
 )
 from slimner.core.store import RESULTS_SCHEMA, write_json
 
 from ..conftest import Slimner
+from ..made import stage
 
 SAMPLES = 25
 
@@ -57,7 +59,7 @@ def measurement(variant: str, repetition: int, base_ms: float) -> MeasurementRec
         repetition=repetition,
         cold_start_s=1.0,
         load_s=1.0,
-        stages=(),
+        stages=(stage("steady", 100_000_000, 1.0),),
         warmup=Warmup(texts=1, passes=3, steady=True),
         texts=tuple(range(SAMPLES)),
         samples_ms=tuple(base_ms + repetition + (i * 7 % SAMPLES) / 10 for i in range(SAMPLES)),
@@ -77,8 +79,8 @@ def evaluation(variant: str, f1: float) -> EvaluationRecord:
         strict=score,
         strict_by_type={"PER": score},
         default=score,
-        sentences=(),
-        predictions=(),
+        sentences=((TypeCount(type="PER", right=round(f1 * 100), predicted=100, gold=100),),),
+        predictions=((),),
         seconds=1.0,
     )
 
@@ -98,7 +100,7 @@ def results(
         checkpoint=CheckpointFacts(
             name="my-model", architecture="Bert", parameters=1000, sha256="", labels=("O", "B-PER")
         ),
-        corpus=CorpusFacts(name="news", sha256="c", sentences=100, entities=100),
+        corpus=CorpusFacts(name="news", sha256="c", sentences=1, entities=100),
         workload=WorkloadFacts(name="texts", sha256="w", lengths=(40,) * SAMPLES),
         settings=RunSettings(
             variants=(*base_ms, *broken),
