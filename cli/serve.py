@@ -11,7 +11,7 @@ import click
 
 from .. import zoo
 from ..core.memory import without_thread_caches
-from ..serve.bundle import open_served
+from ..serve.bundle import glance
 from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan
 from ..variants import VARIANTS
 from . import options
@@ -71,7 +71,7 @@ class AutoOr(click.IntRange):
     default=16,
     show_default=True,
     envvar="SLIMNER_QUEUE",
-    help="Requests that may wait in each worker; more are refused with 503.",
+    help="Requests that may wait in each worker, with eight times as many texts; more are refused with 503.",
 )
 @click.option(
     "--deadline",
@@ -129,23 +129,23 @@ def serve(
         given["SLIMNER_LOG_LEVEL"] = "debug"
     environment = without_thread_caches({**os.environ, **given})
     settings = from_environment(environment)
-    served = open_served(settings.bundle)
-    planned = plan(settings, served.manifest.size_bytes, served.bundle.session.threads if served.bundle else 1)
+    manifest, benchmarked = glance(settings.bundle)  # hashed by the server, in the copy that it opens
+    planned = plan(settings, manifest.size_bytes, benchmarked)
     console = options.err_console()
     console.print(
-        f"{served.manifest.variant} of {served.manifest.checkpoint.name} at http://{settings.bind} · "
+        f"{manifest.variant} of {manifest.checkpoint.name} at http://{settings.bind} · "
         f"{planned.workers} worker{'s' if planned.workers > 1 else ''}, "
         f"{planned.threads} thread{'s' if planned.threads > 1 else ''} each",
         markup=False,
         soft_wrap=True,
     )
-    options.warn_of_other_instructions(served.manifest)
+    options.warn_of_other_instructions(manifest)
     for note in planned.notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     if not settings.token and host not in ("127.0.0.1", "::1", "localhost"):
         console.print("note: whoever reaches this address can ask it; give it a token", style="yellow", markup=False)
     sys.stderr.flush()
-    command = [sys.executable, "-P", *lean(served.manifest.variant), "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
+    command = [sys.executable, "-P", *lean(manifest.variant), "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it
 
 

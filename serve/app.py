@@ -9,6 +9,7 @@ served (see `slimner.serve.settings`).
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 from functools import partial
 from typing import Any
@@ -18,13 +19,15 @@ from werkzeug.exceptions import HTTPException
 
 from ..core.errors import SlimnerError
 from . import metrics, page
-from .bundle import open_served
-from .engine import DeadlineError, Engine, QueueFullError
+from .admission import QueueFullError, TooLongError
+from .engine import Engine
 from .information import information
 from .messages import FORM, MOST_BODY_BYTES, read_question, write_answer
 from .openapi import document
+from .private import Private, handed_on, open_privately
 from .problems import PROBLEM_JSON, ProblemError
-from .settings import from_environment, plan
+from .settings import Settings, from_environment, plan
+from .turns import DeadlineError, GoneError
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -36,22 +39,40 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-RETRY_S = 1
+HUNG_UP = 499  # as nginx counts them; nobody reads it
+
+_answering: Flask | None = None
 
 
 def create_app(directory: str | None = None) -> Flask:
     """The application for a bundle or an artifact, by default what the environment names.
 
     It is verified at once. The model is opened at once too, to be shared by workers that are forked from here, unless
-    the plan says otherwise.
+    the plan says otherwise. Asked again in the same process, to reload (SIGHUP), it gives the application of before
+    when what is there now cannot be served, and says so.
     """
+    global _answering  # the application of this process
     settings = from_environment({**os.environ, **({"SLIMNER_BUNDLE": directory} if directory else {})})
-    served = open_served(settings.bundle)
+    try:
+        private = handed_on() or open_privately(settings.bundle)
+        try:
+            _answering = _create(settings, private)
+        except BaseException:
+            private.remove()
+            raise
+    except SlimnerError as error:
+        if _answering is None:
+            raise
+        logging.getLogger("gunicorn.error").error("not reloaded, what was served is served on: %s", error.message)
+    return _answering
+
+
+def _create(settings: Settings, private: Private) -> Flask:
+    served = private.served
     planned = plan(settings, served.manifest.size_bytes, served.bundle.session.threads if served.bundle else 1)
     engine = Engine(served, threads=planned.threads, queue=settings.queue, deadline_s=settings.deadline)
     engine.notes += planned.notes
     info = information(served, planned, engine)
-    metrics.prepare()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -97,19 +118,26 @@ def create_app(directory: str | None = None) -> Flask:
     @app.post("/v1/ner")
     def ner() -> Response:
         texts, single, utf16 = read_question(request.get_data(cache=False))
-        metrics.INSIDE.inc()
+        metrics.INSIDE.inc(len(texts))
         try:
-            answered = engine.answer(texts)
-        except QueueFullError:
+            answered = engine.answer(texts, request.environ.get("slimner.gone", bool))
+        except QueueFullError as full:
             raise ProblemError(
-                503, f"{engine.gate.places} requests wait already", "try again later", {"Retry-After": str(RETRY_S)}
+                503, f"{full.texts} texts wait already", "try again later", {"Retry-After": str(full.retry_s)}
             ) from None
+        except TooLongError as long:
+            which = "the request" if long.index is None else f"text {long.index + 1}"
+            raise ProblemError(
+                422, f"{which} has more than {long.most:,} tokens, the most that are taken", "send it in parts"
+            ) from None
+        except GoneError:
+            return Response(status=HUNG_UP)
         except DeadlineError:
             raise ProblemError(
                 504, f"not answered within {engine.deadline_s:g} s", "send shorter or fewer texts, or try again later"
             ) from None
         finally:
-            metrics.INSIDE.dec()
+            metrics.INSIDE.dec(len(texts))
         body = write_answer(texts, answered.results, single=single, utf16=utf16, seconds=answered.seconds)
         response = Response(body, mimetype="application/json")
         response.call_on_close(partial(metrics.answered, len(texts), answered.seconds))  # when it has been sent
@@ -141,8 +169,9 @@ def create_app(directory: str | None = None) -> Flask:
         return Response(described, mimetype="application/json")
 
     page.register(app)
-    if planned.preload:
-        engine.preload()
+    metrics.prepare(rule.rule for rule in app.url_map.iter_rules())
+    if planned.preload and engine.preload():
+        private.remove()  # what was mapped stays, and nobody can change it any more
     return app
 
 

@@ -117,22 +117,33 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
     bundle: Bundle | None
     golden: tuple[Golden, ...]
+    source: Path
+    """What was named: `model` may be in a private copy."""
 
 
 def open_served(directory: Path) -> Served:
     """A verified bundle, or an artifact by itself; ArtifactError if it is neither or not whole."""
     if directory.is_dir() and not (directory / BUNDLE).exists() and (directory / "manifest.json").exists():
-        return Served(model=directory, manifest=verify(directory).manifest, bundle=None, golden=())
+        return Served(model=directory, manifest=verify(directory).manifest, bundle=None, golden=(), source=directory)
     bundle = read_bundle(directory)
     return Served(
         model=directory / MODEL,
         manifest=read_manifest(directory / MODEL),
         bundle=bundle,
         golden=tuple(read_json(directory / GOLDEN, list[Golden], error=ArtifactError, remedy=AGAIN)),
+        source=directory,
     )
 
 
-def read_bundle(directory: Path) -> Bundle:
+def glance(directory: Path) -> tuple[Manifest, int]:
+    """What a bundle or an artifact says it is, and its threads of inference, with no file hashed yet."""
+    if directory.is_dir() and not (directory / BUNDLE).exists() and (directory / "manifest.json").exists():
+        return read_manifest(directory), 1
+    bundle = read_bundle(directory, hashed=False)
+    return read_manifest(directory / MODEL), bundle.session.threads
+
+
+def read_bundle(directory: Path, *, hashed: bool = True) -> Bundle:
     """The manifest of a bundle, after every file's hash was checked; ArtifactError names what is wrong."""
     path = directory / BUNDLE
     if not path.is_file() or path.is_symlink():
@@ -150,7 +161,7 @@ def read_bundle(directory: Path) -> Bundle:
     for name in bundle.files:
         if not _inside(name):
             raise ArtifactError(f"{path} names a file outside the bundle: {name}", "do not use this bundle")
-    there = set(_regular_files(directory)) - {BUNDLE}
+    there = set(regular_files(directory)) - {BUNDLE}
     if missing := sorted({GOLDEN, REQUIREMENTS, f"{MODEL}/manifest.json", *bundle.files} - there):
         raise ArtifactError(f"{directory} lacks {missing[0]}", AGAIN)
     if strange := sorted(there - set(bundle.files)):
@@ -159,7 +170,7 @@ def read_bundle(directory: Path) -> Bundle:
         size = (directory / name).stat().st_size
         if size != file.size_bytes:
             raise ArtifactError(f"{directory / name} has {size:,} bytes, not {file.size_bytes:,}", AGAIN)
-    for name, file in bundle.files.items():
+    for name, file in bundle.files.items() if hashed else ():
         if sha256_file(directory / name) != file.sha256:
             raise ArtifactError(f"{directory / name} was changed after the bundle was made", AGAIN)
     return bundle
@@ -179,7 +190,7 @@ def _inside(name: str) -> bool:
     )
 
 
-def _regular_files(directory: Path) -> Iterator[str]:
+def regular_files(directory: Path) -> Iterator[str]:
     """Paths of all files below a directory, with `/`; ArtifactError if one is a link, a pipe or the like."""
     for parent, folders, names in os.walk(directory):
         for name in (*folders, *names):
@@ -226,7 +237,7 @@ def write_bundle(
         decision=decision,
         files={
             name: File(sha256=sha256_file(directory / name), size_bytes=(directory / name).stat().st_size)
-            for name in sorted(_regular_files(directory))
+            for name in sorted(regular_files(directory))
         },
     ).sealed()
     write_bytes(directory / BUNDLE, bundle.encode())
@@ -269,7 +280,7 @@ def judge(served: Served, wrong: Sequence[int]) -> str:
     here = describe().instructions
     if served.manifest.instructions == here or len(wrong) > OTHER_INSTRUCTIONS_TOLERANCE * len(served.golden):
         raise ArtifactError(
-            f"{served.model.parent}: {told} (the first: number {wrong[0] + 1})",
+            f"{served.source}: {told} (the first: number {wrong[0] + 1})",
             "install the versions in requirements.txt, or build and bundle it again on this machine",
         )
     return f"{told}, on another instruction set"

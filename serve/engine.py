@@ -1,5 +1,8 @@
 """The model behind the server: opened once, proven by its golden texts, asked by one request at a time in each worker.
 
+What a request costs is known before inference: its texts go through the tokenizer first, and limits hold for what that
+makes of them. Then requests take turns, window by window (`slimner.serve.turns`).
+
 Loaded before the workers are forked, its memory is shared. Whether a model survives a fork depends on its back end, so
 a child is forked to try it, within a time limit; when that fails, each worker loads a model of its own.
 """
@@ -14,14 +17,17 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ..core.errors import ArtifactError
 from ..core.machine import describe
 from ..core.memory import forget_files, return_freed
 from ..variants import VARIANTS, Entity, Predictor, open_predictor
-from .bundle import Served, differing, judge
+from .admission import Queue, tokenized
+from .bundle import MODEL, Served, differing, judge
+from .turns import Turn, Turns
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
@@ -30,12 +36,8 @@ STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 TIDY_EVERY = 50
 
 
-class QueueFullError(Exception):
-    """As many requests wait as may."""
-
-
-class DeadlineError(Exception):
-    """The time of the request was up."""
+# No step takes so long: neither the tokenizer on a text nor the model on a window.
+STUCK_S = 8.0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,34 +45,6 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     results: list[list[Entity]]
     seconds: dict[str, float]
-
-
-class Gate:
-    """Lets one request through at a time and `places` wait, in turn."""
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.inside = 0
-        self._slot = threading.Semaphore(1)
-        self._lock = threading.Lock()
-
-    @contextlib.contextmanager
-    def enter(self, end: float) -> Iterator[None]:
-        """Wait for the turn until `end` (of time.monotonic()); QueueFullError or DeadlineError if there is none."""
-        with self._lock:
-            if self.inside > self.places:
-                raise QueueFullError
-            self.inside += 1
-        try:
-            if not self._slot.acquire(timeout=max(0.0, end - time.monotonic())):
-                raise DeadlineError
-            try:
-                yield
-            finally:
-                self._slot.release()
-        finally:
-            with self._lock:
-                self.inside -= 1
 
 
 class Engine:
@@ -83,16 +57,18 @@ class Engine:
         self.served = served
         self.threads = threads
         self.deadline_s = deadline_s
-        self.gate = Gate(queue)
+        self.queue = Queue(queue)
+        self.turns = Turns()
         self.notes = _notes(served, threads)
         self.ready = False
         self._predictor: Predictor | None = None
         self._proven = False
+        self._wrong_in_master: tuple[int, ...] = ()
         self._starting = threading.Lock()
         self._sent = itertools.count(1)
 
-    def preload(self) -> None:
-        """Open the model in the master and try it in a fork; ArtifactError if it answers its golden texts wrongly."""
+    def preload(self) -> bool:
+        """Open the model in the master, and whether it survives a fork; ArtifactError if its answers are wrong."""
         self._predictor = open_predictor(self.served.model, threads=self.threads)
         reason, wrong = probe(self._wrong, self.probe_s)
         if reason:
@@ -103,6 +79,7 @@ class Engine:
         settle()
         return_freed()
         forget_files()
+        return not reason
 
     def start(self) -> None:
         """Open the model in this process if it is not yet, and answer golden texts: all of them, or one if proven."""
@@ -112,8 +89,11 @@ class Engine:
             if self._predictor is None:
                 self._predictor = open_predictor(self.served.model, threads=self.threads)
             if self._proven:
-                for golden in self.served.golden[:1]:
-                    self._predictor(golden.text)
+                if differing(self.served.golden[:1], self._predictor) and 0 not in self._wrong_in_master:
+                    raise ArtifactError(
+                        "the model answers a golden text otherwise than before",
+                        "its memory is damaged: start the server again, on other memory if it happens again",
+                    )
             else:
                 self._judge(self._wrong())
             settle()
@@ -126,30 +106,40 @@ class Engine:
     def _judge(self, wrong: Sequence[int]) -> None:
         if note := judge(self.served, wrong):
             self.notes.append(note)
+        self._wrong_in_master = tuple(wrong)
         self._proven = True
 
-    def answer(self, texts: Sequence[str]) -> Answered:
-        """Entities of each text, one at a time through the model; QueueFullError or DeadlineError."""
+    def answer(self, texts: Sequence[str], gone: Callable[[], bool] = lambda: False) -> Answered:
+        """Entities of each text; QueueFullError, TooLongError, or DeadlineError and GoneError after the step under way.
+
+        `gone` tells whether nobody waits for the answer any more.
+        """
         if not self.ready:
             self.start()
         predict = self._predictor
         assert predict is not None
         seconds = dict.fromkeys(STEPS, 0.0)
-        last = time.monotonic()
-        end = last + self.deadline_s
+        begun = last = time.monotonic()
 
         def step(name: str) -> None:
             nonlocal last
             now = time.monotonic()
             seconds[name] += now - last
-            last = now
-            if now > end:
-                raise DeadlineError
+            turn.offer()
+            last = time.monotonic()
+            seconds["wait"] += last - now
 
-        with self.gate.enter(end):
+        with self.queue.place(len(texts)), Turn(self.turns, begun + self.deadline_s, gone) as turn:
             step("wait")
-            results = predict.many(texts, step)
+            encodings = tokenized(predict, texts, step)
+            results = predict.many(texts, step, encodings)
+            self.queue.took(turn.spent_s, len(texts))
         return Answered(results=results, seconds=seconds)
+
+    def stuck(self) -> bool:
+        """Whether a step is under way for longer than any step takes."""
+        since = self.turns.since
+        return bool(since) and time.monotonic() - since > STUCK_S
 
     def sent(self) -> None:
         """An answer has been sent."""
@@ -171,7 +161,7 @@ def _notes(served: Served, threads: int) -> list[str]:
     if served.manifest.instructions != here:
         notes.append(
             f"built and scored for {served.manifest.instructions}, this machine has {here}: answers and speed may "
-            f"differ; score it here: slimner eval {served.model}"
+            f"differ; score it here: slimner eval {served.source / MODEL if served.bundle else served.source}"
         )
     if served.bundle is None:
         notes.append("an artifact without golden texts; slimner bundle makes a bundle of it")

@@ -6,11 +6,10 @@ Evaluated in the master before anything of the application is imported. What is 
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
+import signal
 import sys
-import tempfile
+import time
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +18,11 @@ from ..core.machine import thread_environment
 from ..core.memory import bound_heap
 
 SHARED_MEMORY = "/dev/shm"
+FAILED = 4
+"""Exit code of a server that cannot go on."""
+
+STEADY_S = 10.0
+MOST_BACKOFF_S = 8.0
 
 
 def _say(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -34,50 +38,73 @@ bound_heap()
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime tries to reach its makers, and holds up the end
 os.environ.update(thread_environment(1))  # before numpy is imported, whose pool of threads nothing here needs
 
-_directory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-_metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slimner-", dir=_directory)
 _master = os.getpid()
 
-
-@atexit.register
-def _remove() -> None:
-    if os.getpid() == _master:
-        shutil.rmtree(_metrics, ignore_errors=True)
-
-
 from . import settings as _settings  # noqa: E402
-from .bundle import open_served as _open_served  # noqa: E402
+from .listening import can_listen as _can_listen  # noqa: E402
+from .private import hand_on as _hand_on  # noqa: E402
+from .private import open_privately as _open_privately  # noqa: E402
 
 try:
     _given = _settings.from_environment()
-    _served = _open_served(_given.bundle)
+    _can_listen(_given.host, _given.port)
+    _private = _open_privately(_given.bundle)
 except SlimnerError as _error:
     _say(type(_error), _error, None)
     sys.exit(_error.exit_code)
+_hand_on(_private)
+_served = _private.served
 _planned = _settings.plan(_given, _served.manifest.size_bytes, _served.bundle.session.threads if _served.bundle else 1)
 os.environ.update(thread_environment(_planned.threads))
+del _private
 
 bind = _given.bind
 workers = _planned.workers
 preload_app = _planned.preload
 worker_class = "slimner.serve.worker.Worker"
-threads = _given.queue + 5  # those that wait, the one that is answered, and some that refuse and tell of health
+header_map = "refuse"  # a name with _ may pass for another with -
+forwarder_headers = ""
+asgi_loop = "asyncio"
+asgi_lifespan = "off"
+asgi_disconnect_grace_period = 3600  # the engine notices that a client is gone, and ends its work in order
 worker_connections = 512
 backlog = 512
-keepalive = 15
-timeout = 60
+keepalive = 60  # `slimner.serve.connections` ends what idles
+timeout = max(5, min(15, int(_given.deadline / 2)))  # until a worker that hangs is replaced
 graceful_timeout = 30
-worker_tmp_dir = _directory
+worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None  # removed as soon as they are made
 control_socket_disable = True
 errorlog = "-"
 accesslog = None
 loglevel = os.environ.get("SLIMNER_LOG_LEVEL", "info")
 proc_name = "slimner"
 
+_early_deaths = 0
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """A worker is about to begin."""
+    worker.begun = time.monotonic()
+    worker.backoff_s = min(MOST_BACKOFF_S, 0.25 * 2**_early_deaths) if _early_deaths > 1 else 0.0
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """The worker's process: counts in its own row, and waits when others before it died soon after they began."""
+    from . import shared
+
+    shared.enter(worker.age)
+    if worker.backoff_s:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(worker.backoff_s)
+
 
 def post_worker_init(worker: Any) -> None:
-    """The worker has the application: prove its model."""
-    worker.wsgi.extensions["slimner"].start()
+    """The worker has the application: its model proves itself before the first request."""
+    try:
+        worker.engine.start()
+    except SlimnerError as error:
+        _say(type(error), error, None)
+        sys.exit(3)  # Gunicorn ends all then; another worker would fail as this one did
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -92,8 +119,10 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """A worker is gone: its gauges and its connections too."""
-    from . import metrics
-    from .worker import gone
+    global _early_deaths  # of this master
+    from . import shared
+    from .spread import Share
 
-    metrics.worker_died(worker.pid)
-    gone(worker)
+    shared.forget(worker.age)
+    Share(worker.age).leave()
+    _early_deaths = _early_deaths + 1 if time.monotonic() - worker.begun < STEADY_S else 0

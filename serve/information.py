@@ -9,7 +9,7 @@ import msgspec
 from ..core.machine import describe
 from .bundle import Served
 from .engine import Engine
-from .messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_TEXTS
+from .messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_REQUEST_TOKENS, MOST_TEXT_TOKENS, MOST_TEXTS
 from .settings import Plan
 
 
@@ -30,7 +30,13 @@ def information(served: Served, planned: Plan, engine: Engine) -> dict[str, Any]
         "scores": scores
         and {"corpus": scores.corpus, "f1": scores.f1, "f1_low": scores.f1_low, "f1_high": scores.f1_high},
         "measured": msgspec.to_builtins(bundle.measured) if bundle and bundle.measured else None,
-        "limits": {"text_characters": MOST_CHARACTERS, "texts": MOST_TEXTS, "body_bytes": MOST_BODY_BYTES},
+        "limits": {
+            "text_characters": MOST_CHARACTERS,
+            "text_tokens": MOST_TEXT_TOKENS,
+            "request_tokens": MOST_REQUEST_TOKENS,
+            "texts": MOST_TEXTS,
+            "body_bytes": MOST_BODY_BYTES,
+        },
         "workers": planned.workers,
         "threads": planned.threads,
         "notes": engine.notes,

@@ -13,6 +13,8 @@ from .problems import ProblemError
 MOST_BODY_BYTES = 1 << 20
 MOST_TEXTS = 64
 MOST_CHARACTERS = 20_000
+MOST_TEXT_TOKENS = 20_000
+MOST_REQUEST_TOKENS = 350_000
 
 FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
 

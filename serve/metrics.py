@@ -1,27 +1,34 @@
 """What Prometheus is told: counters and histograms that add up over the workers, and memory read when it asks.
 
-Workers share files in `$PROMETHEUS_MULTIPROC_DIR`, which `gunicorn_conf` sets before anything is imported from here;
-without it, one process speaks for itself.
+All series stand in memory that the workers share (`slimner.serve.shared`), so whichever of them is asked tells the sum.
+Their labels are known before the first request: those of a series that was made later would be seen by one worker only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ..core.memory import read_stage
+from . import shared
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+STATUSES = (
+    *(200, 204, 206, 304, 308),
+    *(400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 416, 417, 421, 422, 431, 499),
+    *(500, 501, 503, 504),
+)
+OTHER = "other"
+
+shared.use()
 _own = CollectorRegistry()
 REQUESTS = Counter("slimner_requests", "Requests by route and status.", ("route", "status"), registry=_own)
 ERRORS = Counter("slimner_errors", "Requests that were not answered, by status.", ("status",), registry=_own)
@@ -34,26 +41,31 @@ STEPS = Histogram(
     registry=_own,
     buckets=BUCKETS_S,
 )
-INSIDE = Gauge(
-    "slimner_queue", "Requests being answered or waiting for their turn.", registry=_own, multiprocess_mode="livesum"
-)
+INSIDE = Gauge("slimner_queue", "Texts being answered or waiting for their turn.", registry=_own)
+
+
+def prepare(routes: Iterable[str] = ()) -> None:
+    """Make every series that there will be, before workers are forked."""
+    for status in (*STATUSES, OTHER):
+        for route in (*routes, OTHER):
+            REQUESTS.labels(route, str(status))
+        if status == OTHER or int(status) >= 400:
+            ERRORS.labels(str(status))
+    for step in ("wait", "tokenize", "infer", "decode"):
+        STEPS.labels(step)
 
 
 def count(route: str, status: int) -> None:
     """One request of a route that ended with a status."""
-    _requests(route, status).inc()
+    told = str(status if status in STATUSES else OTHER)
+    REQUESTS.labels(route, told).inc()
     if status >= 400:
-        ERRORS.labels(str(status)).inc()
+        ERRORS.labels(told).inc()
 
 
-@functools.cache
-def _requests(route: str, status: int) -> Counter:
-    return REQUESTS.labels(route, str(status))
-
-
-@functools.cache
-def _step(name: str) -> Histogram:
-    return STEPS.labels(name)
+def refused(status: int) -> None:
+    """One request that was refused before its route was looked for."""
+    count(OTHER, status)
 
 
 def answered(texts: int, seconds: Mapping[str, float]) -> None:
@@ -61,51 +73,25 @@ def answered(texts: int, seconds: Mapping[str, float]) -> None:
     TEXTS.inc(texts)
     SECONDS.observe(sum(seconds.values()))
     for step, spent in seconds.items():
-        _step(step).observe(spent)
-
-
-def prepare() -> None:
-    """Make the series that always exist, so that they read 0 and not nothing before the first request."""
-    for step in ("wait", "tokenize", "infer", "decode"):
-        _step(step)
+        STEPS.labels(step).observe(spent)
 
 
 def exposition() -> bytes:
-    """Everything in the text format, summed over all workers."""
+    """Everything in the text format, summed over all workers; series that never counted anything are left out."""
     registry = CollectorRegistry()
-    if os.environ.get(DIRECTORY):
-        registry.register(_Workers(registry=None))  # type: ignore[no-untyped-call]
-    else:
-        registry.register(_Own())
+    registry.register(_Counted())
     registry.register(_Memory())
     return generate_latest(registry)
 
 
-def worker_died(process: int) -> None:
-    """Forget the gauges of a worker that is gone; its counters stay."""
-    if os.environ.get(DIRECTORY):
-        multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
+class _Counted(Collector):
+    """All that was counted; of the many requests that there might be, by route and status, those that there were."""
 
-
-class _Own(Collector):
     def collect(self) -> Iterator[Metric]:
-        yield from _own.collect()
-
-
-class _Workers(multiprocess.MultiProcessCollector):
-    """The files of all workers, without one that its worker has opened this moment and not yet given its size."""
-
-    def collect(self) -> Iterable[Metric]:
-        files = [str(file) for file in Path(os.environ[DIRECTORY]).glob("*.db") if _size(file)]
-        return self.merge(files)  # type: ignore[no-untyped-call, no-any-return]
-
-
-def _size(file: Path) -> int:
-    """Bytes of a file, 0 when it has gone."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
+        for family in _own.collect():
+            if family.name in ("slimner_requests", "slimner_errors"):
+                family.samples = [sample for sample in family.samples if sample.value]
+            yield family
 
 
 class _Memory(Collector):
@@ -113,7 +99,7 @@ class _Memory(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("slimner_pss_bytes", "Proportional set size by process.", labels=("process",))
-        master = os.getppid() if os.environ.get(DIRECTORY) else os.getpid()
+        master = os.getppid() if shared.row() else os.getpid()
         workers = 0.0
         for child in _children(master):
             with contextlib.suppress(OSError):

@@ -43,13 +43,12 @@ from slimner.variants import open_predictor
 
 WORKERS = 2
 PARTS = (
-    "bytes taken, handed to a thread",
-    "HTTP parsed",
-    "WSGI environment",
+    "bytes taken, HTTP parsed",
+    "handed to a thread, WSGI environment",
     "Flask, until the predictor",
     "the predictor",
     "Flask, answer and headers",
-    "sent",
+    "handed back, sent",
 )
 CLIENTS = 5
 TIMEOUT_S = 1800.0

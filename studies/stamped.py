@@ -4,85 +4,56 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from slimner.serve import gunicorn_conf
+from slimner.serve.connections import CURRENT
 from slimner.serve.gunicorn_conf import *  # noqa: F403
-from slimner.serve.worker import Arriving
-from slimner.serve.worker import Worker as Plain
 
-STAMPS = 8
+STAMPS = 7
 
-worker_class = "stamped.Worker"
 _seen: list[tuple[float, ...]] = []
-_now = threading.local()
+_stamps: list[float] = []  # of the one request that there is at a time
 
 
 def stamp() -> None:
-    """This moment, for the request that this thread is at."""
-    _now.stamps.append(time.perf_counter())
-
-
-class Worker(Plain):
-    """Notes when each step of a request begins."""
-
-    def on_bytes(self, arriving: Arriving, sock: Any) -> None:
-        arriving.conn.arrived = time.perf_counter()
-        super().on_bytes(arriving, sock)
-
-    def handle(self, conn: Any) -> Any:
-        _now.stamps = [conn.arrived]
-        stamp()
-        return super().handle(conn)
-
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        stamp()
-        result = super().handle_request(req, conn)
-        if len(_now.stamps) == STAMPS:  # it asked the model
-            _seen.append(tuple(after - before for before, after in itertools.pairwise(_now.stamps)))
-        return result
-
-
-class Sent:
-    """An answer that notes when it has been sent, before what follows it is done."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.answer)
-
-    def close(self) -> None:
-        """All of it is out."""
-        stamp()
-        self.answer.close()
+    """This moment."""
+    _stamps.append(time.monotonic())
 
 
 def post_worker_init(worker: Any) -> None:
     """Put stamps around the application and its engine."""
     gunicorn_conf.post_worker_init(worker)
-    application, engine = worker.wsgi, worker.wsgi.extensions["slimner"]
-    answer = engine.answer
+    adapter, engine = worker.asgi, worker.engine
+    application, answer = adapter.application, engine.answer
 
-    def stamped_answer(texts: Any) -> Any:
+    async def stamped_adapter(scope: Any, receive: Any, send: Any) -> None:
+        _stamps[:] = [CURRENT.get().since]
         stamp()
-        answered = answer(texts)
+        await adapter(scope, receive, send)
+        stamp()
+        if len(_stamps) == STAMPS:  # it asked the model
+            _seen.append(tuple(after - before for before, after in itertools.pairwise(_stamps)))
+
+    def stamped_answer(*arguments: Any) -> Any:
+        stamp()
+        answered = answer(*arguments)
         stamp()
         return answered
 
     def stamped_application(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         stamp()
-        response = application(environ, start_response)
+        response: Iterable[bytes] = application(environ, start_response)
         stamp()
-        return Sent(response)
+        return response
 
     engine.answer = stamped_answer
-    worker.wsgi = stamped_application
+    adapter.application = stamped_application
+    worker.asgi = stamped_adapter
 
 
 def worker_exit(server: Any, worker: Any) -> None:

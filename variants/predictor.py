@@ -87,14 +87,18 @@ class Predictor:
         """Entities of one text, in order, not overlapping."""
         return self.many((text,))[0]
 
-    def many(self, texts: Sequence[str], on_step: OnStep = ignore) -> list[list[Entity]]:
+    def many(
+        self, texts: Sequence[str], on_step: OnStep = ignore, encodings: Iterable[Encoding | None] = ()
+    ) -> list[list[Entity]]:
         """Entities of each text: what it yields alone, with the sequences of tags found together.
 
         `on_step` is called with the name of what has just been done: "tokenize", "infer" (each window) or "decode"; an
-        exception that it raises ends the work.
+        exception that it raises ends the work. `encodings` are those of the texts, as far as they are there already.
         """
         found: list[list[Entity]] = []
-        for text, tagging in zip(texts, self.decode(self.score(text, on_step) for text in texts), strict=True):
+        pairs = itertools.zip_longest(texts, encodings)
+        scored = (self.score(text, on_step, encoding) for text, encoding in pairs)
+        for text, tagging in zip(texts, self.decode(scored), strict=True):
             found.append(_entities(text, tagging))
             on_step("decode")
         return found
@@ -107,10 +111,11 @@ class Predictor:
         """Tags of words (start, end) of a text."""
         return next(self.decode((self.score_words(text, words),)))
 
-    def score(self, text: str, on_step: OnStep = ignore) -> Scored:
+    def score(self, text: str, on_step: OnStep = ignore, encoding: Encoding | None = None) -> Scored:
         """Logits of one text by unit; the first token of a word speaks for it, as in training."""
-        encoding = self.encode(text)
-        on_step("tokenize")
+        if encoding is None:
+            encoding = self.encode(text)
+            on_step("tokenize")
         logits = self.logits(encoding, on_step)
         units, offsets = _units(encoding, text)
         on_step("decode")

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 
-import pytest
-from prometheus_client.mmap_dict import MmapedDict
-from slimner.serve import metrics
+from slimner.serve import metrics, shared
 
 
-def counted(directory: Path, process: int, texts: float) -> None:
-    """What a worker leaves in the directory that all share."""
-    file = MmapedDict(str(directory / f"counter_{process}.db"))  # type: ignore[no-untyped-call]
-    file.write_value(json.dumps(["slimner_texts", "slimner_texts_total", {}, "Texts answered."]), texts, 0.0)  # type: ignore[no-untyped-call]
-    file.close()  # type: ignore[no-untyped-call]
+def told(series: str) -> float:
+    lines = metrics.exposition().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{series} "))
 
 
-def test_a_worker_that_is_just_making_its_file_hinders_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
-    counted(tmp_path, 1, 3)
-    counted(tmp_path, 2, 4)
-    (tmp_path / "counter_3.db").touch()  # opened, and not yet given its size
-    assert "slimner_texts_total 7.0" in metrics.exposition().decode().splitlines()
+def in_a_fork(worker: int) -> None:
+    """A worker that answers three texts and dies in the middle of a fourth."""
+    child = os.fork()
+    if child == 0:
+        shared.enter(worker)
+        metrics.TEXTS.inc(3)
+        metrics.INSIDE.inc()
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
-def test_a_worker_may_go_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
-    counted(tmp_path, 1, 3)
-    os.symlink(tmp_path / "gone", tmp_path / "gauge_livesum_2.db")  # listed, and not there when it is looked at
-    assert "slimner_texts_total 3.0" in metrics.exposition().decode().splitlines()
-    monkeypatch.setattr(metrics, "_size", lambda file: 1)  # or only when it is opened
-    assert "slimner_texts_total 3.0" in metrics.exposition().decode().splitlines()
+def test_what_a_dead_worker_counted_stays_and_what_it_held_does_not() -> None:
+    texts, inside = told("slimner_texts_total"), told("slimner_queue")
+    in_a_fork(1)
+    in_a_fork(2)
+    assert told("slimner_texts_total") == texts + 6
+    assert told("slimner_queue") == inside + 2
+    shared.forget(1)
+    assert told("slimner_queue") == inside + 1
+    in_a_fork(1 + shared.ROWS - 1)  # so many workers later, in the same row
+    assert told("slimner_texts_total") == texts + 9
+    shared.forget(1)
+    shared.forget(2)
+    assert told("slimner_queue") == inside
+
+
+def test_a_status_that_nobody_thought_of_is_counted_too() -> None:
+    before = told('slimner_errors_total{status="other"}')
+    metrics.count("other", 418)
+    assert told('slimner_errors_total{status="other"}') == before + 1

@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import signal
-import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,15 @@ from slimner.core.memory import without_thread_caches
 from slimner.eval.corpora import read_corpus
 from slimner.eval.scoring import count, evaluate
 from slimner.serve.bundle import open_served
-from slimner.serve.engine import TIDY_EVERY, DeadlineError, Engine, Gate, QueueFullError, probe
-from slimner.serve.messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_TEXTS, in_utf16
+from slimner.serve.engine import TIDY_EVERY, Engine, probe
+from slimner.serve.messages import (
+    MOST_BODY_BYTES,
+    MOST_CHARACTERS,
+    MOST_REQUEST_TOKENS,
+    MOST_TEXT_TOKENS,
+    MOST_TEXTS,
+    in_utf16,
+)
 from slimner.serve.openapi import document
 from slimner.serve.settings import Settings, from_environment, plan
 from slimner.variants import Entity, open_predictor
@@ -121,6 +127,7 @@ def test_utf16_offsets_cut_the_same_text(text: str, data: st.DataObject) -> None
         (json.dumps({"text": "a" * (MOST_CHARACTERS + 1)}).encode(), 422, "20,000"),
         (json.dumps({"texts": ["a", "a" * (MOST_CHARACTERS + 1)]}).encode(), 422, "20,000"),
         (json.dumps({"texts": ["a"] * (MOST_TEXTS + 1)}).encode(), 422, "64"),
+        (json.dumps({"texts": ["a", "\ufdfa" * 2000]}).encode(), 422, "text 2 has more than 20,000 tokens"),
         (b" " * (MOST_BODY_BYTES + 1), 413, "1,048,576"),
     ],
 )
@@ -136,7 +143,13 @@ def test_what_cannot_be_answered_is_told_with_what_to_do(server: Server, body: b
 
 def test_limits_are_what_info_says_and_are_themselves_within(server: Server) -> None:
     info = server.get("/v1/info")
-    assert info["limits"] == {"text_characters": 20_000, "texts": 64, "body_bytes": 1 << 20}
+    assert info["limits"] == {
+        "text_characters": 20_000,
+        "text_tokens": MOST_TEXT_TOKENS,
+        "request_tokens": MOST_REQUEST_TOKENS,
+        "texts": 64,
+        "body_bytes": 1 << 20,
+    }
     assert server.post({"text": "a" * 20_000})[0] == 200
     assert server.post({"texts": ["a"] * 64})[0] == 200
     body = b'{"text": "a"}'
@@ -356,37 +369,6 @@ def test_what_differs_from_what_was_benchmarked_is_said() -> None:
     assert len(notes(1, session=other)) == len(usual) + 1
     alone = msgspec.structs.replace(served, bundle=None)
     assert "without golden texts" in Engine(alone, threads=1, queue=1, deadline_s=1).notes[-1]
-
-
-def test_the_gate_lets_one_through_and_bounds_those_who_wait() -> None:
-    import time
-
-    gate, inside, most = Gate(2), 0, 0
-    lock = threading.Lock()
-    outcomes: list[str] = []
-
-    def enter(seconds: float) -> None:
-        nonlocal inside, most
-        try:
-            with gate.enter(time.monotonic() + seconds):
-                with lock:
-                    inside += 1
-                    most = max(most, inside)
-                time.sleep(0.02)
-                with lock:
-                    inside -= 1
-            outcomes.append("through")
-        except (QueueFullError, DeadlineError) as error:
-            outcomes.append(type(error).__name__)
-
-    with concurrent.futures.ThreadPoolExecutor(20) as threads:
-        list(threads.map(enter, [10.0] * 20))
-    assert most == 1
-    assert outcomes.count("through") >= 3
-    assert set(outcomes) <= {"through", "QueueFullError"}
-    with gate.enter(time.monotonic() + 1), pytest.raises(DeadlineError), gate.enter(time.monotonic() + 0.01):
-        pass
-    assert gate.inside == 0
 
 
 @pytest.mark.parametrize("preload", [True, False])

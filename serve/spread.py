@@ -1,0 +1,117 @@
+"""How connections are spread over the workers, which all wait at one socket.
+
+Whoever of them runs gets a new connection, busy or not. So each leaves it for a moment to those who have fewer; the
+numbers stand in memory that they share. A kept connection stays where it is, so after a worker was replaced all of them
+would stay with the others: who has two more than another closes one behind an answer, and its client connects again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import socket
+import time
+from typing import Protocol
+
+SLOTS = 64
+ABSENT = 1 << 62
+PATIENCE = 3
+PAUSE_S = 0.0002
+
+_numbers = memoryview(mmap.mmap(-1, SLOTS * 8)).cast("q")
+for _slot in range(SLOTS):
+    _numbers[_slot] = ABSENT
+
+
+class Share:
+    """The number of connections of one worker, seen by all."""
+
+    def __init__(self, age: int) -> None:
+        self.slot = age % SLOTS
+
+    def tell(self, number: int) -> None:
+        """So many are mine."""
+        _numbers[self.slot] = number
+
+    def leave(self) -> None:
+        """This worker takes no more."""
+        _numbers[self.slot] = ABSENT
+
+    def fewest(self) -> int:
+        """Connections of that one of the other workers which has fewest."""
+        return min(number for slot, number in enumerate(_numbers) if slot != self.slot)
+
+    def surplus(self, number: int) -> bool:
+        """Whether one of so many should move."""
+        return number > self.fewest() + 1
+
+
+class Listener(socket.socket):
+    """A listening socket that leaves a connection to workers with fewer, if they take it within a moment.
+
+    Closing it first takes every connection that waits, since closing the last socket that listens would reset them.
+    """
+
+    patience = PATIENCE
+    original: socket.socket
+    gate: Gate
+
+    @classmethod
+    def of(cls, original: socket.socket, gate: Gate) -> Listener:
+        """A socket that listens where another does, which is closed with it."""
+        mine = cls(fileno=os.dup(original.fileno()))
+        mine.setblocking(False)
+        mine.original, mine.gate = original, gate
+        return mine
+
+    def accept(self) -> tuple[socket.socket, object]:
+        number = self.gate.number()
+        if number >= self.gate.most():  # those that were taken this moment are looked after first
+            raise BlockingIOError
+        if self.patience and number > self.gate.share.fewest():
+            self.patience -= 1
+            time.sleep(PAUSE_S)
+            raise BlockingIOError
+        self.patience = PATIENCE
+        return self._take()
+
+    def _take(self) -> tuple[socket.socket, object]:
+        try:
+            taken = super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self.gate.make_room()
+            raise BlockingIOError from None
+        self.gate.accepted()
+        return taken
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            while self.fileno() >= 0:
+                self.gate.late(self._take()[0])
+        self.original.close()
+        super().close()
+
+
+class Gate(Protocol):
+    """What a listener has to know of its worker."""
+
+    share: Share
+
+    def number(self) -> int:
+        """Connections there are."""
+
+    def most(self) -> int:
+        """How many there may be this moment."""
+
+    def make_room(self) -> object:
+        """End one."""
+
+    def accepted(self) -> None:
+        """There is one more."""
+
+    def late(self, taken: socket.socket) -> None:
+        """Answer on this one too, which came when the listener was being closed."""
