@@ -22,8 +22,11 @@ QUICK = ("--samples", "20", "--repetitions", "1", "--warmup", "2")
 
 
 @pytest.fixture
-def run(slimner: Slimner, tiny_checkpoint: Path, small_corpus: Path, small_workload: Path) -> list[str]:
-    """Arguments of a short run of the tiny checkpoint."""
+def run(
+    slimner: Slimner, artifacts: dict[str, Path], tiny_checkpoint: Path, small_corpus: Path, small_workload: Path
+) -> list[str]:
+    """Arguments of a short run of the tiny checkpoint, whose variants are built already."""
+    assert all(artifacts[name].exists() for name in ("fp32", "onnx-fp32", "onnx-int8"))
     return [
         *("run", str(tiny_checkpoint), "--corpus", str(small_corpus), "--workload", str(small_workload)),
         *("--variants", "fp32,onnx-int8", *QUICK),

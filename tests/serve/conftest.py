@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from slimner import zoo
 
+PATIENT = ("--deadline", "120")  # however slow the machine
+
 
 class Server:
     """A started server and how to ask it."""
@@ -40,7 +42,7 @@ class Server:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One request on a connection of its own: status, headers (names in small letters) and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=150)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -117,5 +119,5 @@ def started(directory: Path, *arguments: str, environment: dict[str, str] | None
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The embedded bundle behind two workers."""
-    with started(tmp_path_factory.mktemp("server"), str(zoo.bundle()), "--workers", "2") as server:
+    with started(tmp_path_factory.mktemp("server"), str(zoo.bundle()), "--workers", "2", *PATIENT) as server:
         yield server

@@ -66,9 +66,13 @@ def test_a_second_build_builds_nothing(artifacts: dict[str, Path], tiny_checkpoi
     assert artifact.path == artifacts["fp32"]
 
 
-def test_a_changed_file_is_found_and_the_cache_heals(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_found_and_the_cache_heals(
+    artifacts: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     source = resolve_checkpoint(str(tiny_checkpoint))
-    path = build(source, VARIANTS.get("fp32"), cache=tmp_path, timeout_s=300)[0].path
+    path = tmp_path / "artifacts" / artifacts["fp32"].name
+    shutil.copytree(artifacts["fp32"], path)
+    assert build(source, VARIANTS.get("fp32"), cache=tmp_path, timeout_s=300)[1]
     weights = path / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
