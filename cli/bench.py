@@ -24,7 +24,7 @@ from .progress import Steps
 @options.repetitions
 @options.measuring
 @options.output
-def bench(artifact: Path, workload: str, repetitions: int, settings: Measuring, as_json: bool) -> None:
+def bench(artifact: Path, workload: str | None, repetitions: int, settings: Measuring, as_json: bool) -> None:
     """Measure ARTIFACT (a directory made by `slimner build` or `slimner bundle`), each repetition in a fresh process.
 
     The first process is sampled from outside for its memory over time; the others are timed. Texts go one at a time.

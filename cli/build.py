@@ -8,6 +8,7 @@ import click
 
 from ..core.cache import cache_directory
 from ..core.errors import ArtifactError
+from ..jobs.defaults import is_embedded
 from ..variants import VARIANTS, LoadOptions, Manifest, resolve_checkpoint
 from ..variants.building import build as build_artifact
 from ..variants.building import place
@@ -51,8 +52,15 @@ def build(checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: 
         f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, {'cached' if cached else _cost(manifest)})",
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
         f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's",
-        f"next     slimner eval {out}     slimner bench {out}",
+        f"next     {_next(manifest, out)}",
     )
+
+
+def _next(manifest: Manifest, out: Path) -> str:
+    """Commands that go on from here as they stand: the embedded model has texts of its own, others need the user's."""
+    if is_embedded(manifest.checkpoint):
+        return f"slimner eval {out}     slimner bench {out}"
+    return f"slimner eval {out} --corpus FILE     slimner bench {out} --workload FILE"
 
 
 def _cost(manifest: Manifest) -> str:

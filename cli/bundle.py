@@ -23,10 +23,9 @@ from .progress import Steps
 )
 @click.option(
     "--workload",
-    default="news-zh",
-    show_default=True,
+    default=None,
     metavar="FILE",
-    help="Texts, one a line, of which some and their answers become the golden inputs.",
+    help="Texts, one a line, of which some and their answers become the golden inputs. [default: those of the run]",
 )
 @options.policy
 @options.timeout
@@ -35,7 +34,7 @@ def bundle(
     source: Path,
     out: Path,
     archive: Path | None,
-    workload: str,
+    workload: str | None,
     policy_file: Path | None,
     timeout: float,
     as_json: bool,

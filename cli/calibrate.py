@@ -26,7 +26,7 @@ from .progress import Steps
 @options.workload
 @options.pairing
 @options.output
-def calibrate(artifact: Path | None, pairs: int, workload: str, settings: Measuring, as_json: bool) -> None:
+def calibrate(artifact: Path | None, pairs: int, workload: str | None, settings: Measuring, as_json: bool) -> None:
     """Measure ARTIFACT (the embedded model as onnx-int8 if left out) against a copy of itself, in pairs.
 
     Gates are resampled from the pairs: how many say "regression" though nothing changed, and how large a change has to

@@ -31,7 +31,7 @@ def compare(
     policy_file: Path | None,
     budget: float,
     corpus: CorpusSource,
-    workload: str,
+    workload: str | None,
     settings: Measuring,
     as_json: bool,
 ) -> int:

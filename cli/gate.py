@@ -49,7 +49,7 @@ def gate(
     github: bool,
     out: Path | None,
     corpus: CorpusSource,
-    workload: str,
+    workload: str | None,
     settings: Measuring,
     as_json: bool,
 ) -> int:

@@ -11,15 +11,17 @@ from rich.status import Status
 
 from ..bench import ledger as accounts
 from ..bench.dependencies import import_ledger, requirements_program
-from ..bench.workload import read_workload
 from ..core.errors import UserError
 from ..core.ledger_records import ImportLedger, Ledger, Minimum, ServerPoint, Trial
 from ..core.machine import describe
 from ..core.records import MeasurementRecord, Measuring, Note
+from ..jobs.defaults import workload_for
 from ..jobs.inputs import artifact_in, require
 from ..reports.ledger import sections
 from ..reports.notes import measurement_notes
+from ..variants import Artifact
 from . import options
+from .progress import Steps
 
 
 @click.command(short_help="Where memory goes: stages, dependencies, workers, the least it runs in.")
@@ -60,7 +62,7 @@ def ledger(
     workers: int,
     minimum: bool,
     limit: int | None,
-    workload: str,
+    workload: str | None,
     settings: Measuring,
     as_json: bool,
 ) -> None:
@@ -82,7 +84,7 @@ def ledger(
             account = _of_program(command, requirements, settings.timeout_s, status)
         else:
             account = _of_artifact(
-                artifact_in(artifact).path, workload, settings, server or limit is not None, workers, minimum, status
+                artifact_in(artifact), workload, settings, server or limit is not None, workers, minimum, status
             )
     if as_json:
         options.print_json(account)
@@ -114,10 +116,11 @@ def _of_program(command: str | None, requirements: Path | None, timeout_s: float
 
 
 def _of_artifact(
-    artifact: Path, workload: str, settings: Measuring, server: bool, workers: int, minimum: bool, status: Status
+    opened: Artifact, given: str | None, settings: Measuring, server: bool, workers: int, minimum: bool, status: Status
 ) -> Ledger:
-    texts = read_workload(workload).texts
     console = options.err_console()
+    chosen = workload_for(given, opened.manifest.checkpoint, progress=Steps())
+    artifact, workload, texts = opened.path, chosen.source, chosen.texts
 
     def tell(trial: Trial) -> None:
         outcome = "runs" if trial.passed else trial.reason

@@ -9,13 +9,14 @@ import click
 import msgspec
 
 from ..bench.load import Load, check_url, expected_answers, run_closed, run_open, search_peak
-from ..bench.workload import read_workload
 from ..core.errors import EXIT_FAILED, EXIT_PASS, UserError
 from ..core.load_records import LoadRecord, LoadReport
 from ..core.machine import describe
+from ..jobs.defaults import workload_for
 from ..jobs.inputs import artifact_in, require
 from ..reports.load import load_notes, sections
 from . import options
+from .progress import Steps
 
 
 @click.command(short_help="Load a server or an artifact: closed loop, open loop, peak rate.")
@@ -74,7 +75,7 @@ from . import options
 @options.output
 def load(
     target: str,
-    workload: str,
+    workload: str | None,
     clients: int,
     rate: float | None,
     arrivals: str,
@@ -95,7 +96,7 @@ def load(
 
     \b
     slimner load http://127.0.0.1:7860/v1/ner --artifact my-artifact
-    slimner load http://127.0.0.1:7860/v1/ner --until-p95 120
+    slimner load http://127.0.0.1:7860/v1/ner --workload texts.txt --until-p95 120
     slimner load my-artifact --rate 20
     """
     if rate is not None and until_p95 is not None:
@@ -104,7 +105,6 @@ def load(
     if "{text}" not in body:
         raise UserError(f"--body '{body}' has no {{text}}", 'write it where the text belongs, as in {"text": {text}}')
     require("httptools", "psutil")
-    read_workload(workload)
     remote = target.startswith(("http://", "https://"))
     judge = artifact
     if remote:
@@ -112,8 +112,12 @@ def load(
     else:
         judge = artifact or Path(target)
     expected = None
+    models = []
     if judge is not None:
-        judge = artifact_in(judge).path
+        opened = artifact_in(judge)
+        judge, models = opened.path, [opened.manifest.checkpoint]
+    workload = workload_for(workload, *models, progress=Steps()).source
+    if judge is not None:
         with options.err_console().status("asking the offline predictor"):
             expected = expected_answers(judge, workload, timeout_s=timeout)
     plan = Load(

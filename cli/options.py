@@ -17,7 +17,7 @@ from ..core.outside import read_text
 from ..core.records import Measuring, Note
 from ..core.units import SECONDS, SIZES, quantity
 from ..eval import CorpusSource
-from ..eval.corpora import EMBEDDED, FORMATS
+from ..eval.corpora import FORMATS, UNSAID
 from ..reports import Policy, read_policy
 from ..reports.tables import Section
 from ..variants import LoadOptions, Manifest
@@ -52,10 +52,10 @@ DURATION = Quantity("time", SECONDS, "300s or 5min")
 
 workload = click.option(
     "--workload",
-    default="news-zh",
-    show_default=True,
+    default=None,
     metavar="FILE",
-    help="Texts to measure on, one a line, with the lengths you expect in use.",
+    help="Texts to measure on, one a line, with the lengths you expect in use. [default: those of the last run of the "
+    "same checkpoint; the embedded ones for the embedded model]",
 )
 _threads = click.option(
     "--threads",
@@ -295,10 +295,10 @@ def corpus(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--corpus` and how it is read; the command gets a CorpusSource as `corpus`."""
     option = click.option(
         "--corpus",
-        default=EMBEDDED,
-        show_default=True,
+        default=UNSAID,
         metavar="FILE",
-        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/guide/corpora.md has the formats.",
+        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/guide/corpora.md has the formats. "
+        "[default: those of the last run of the same checkpoint; the embedded ones for the embedded model]",
     )
     return option(corpus_reading(command))
 

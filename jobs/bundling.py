@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tokenizers import Tokenizer
 
 from ..bench import Workload
-from ..bench.workload import EMBEDDED
 from ..core import child
 from ..core.cache import cache_directory
 from ..core.errors import ArtifactError, UserError
@@ -21,11 +21,14 @@ from ..reports import Policy
 from ..serve.bundle import Bundle, Measured, Scores, Session, golden_in_child, write_archive, write_bundle
 from ..variants import VARIANTS, Artifact, Manifest, verify
 from ..variants.artifacts import MANIFEST
+from ..variants.known import unknown_share
 from .deciding import choices, pick
-from .inputs import results_in, workload_of
+from .defaults import workload_for, workload_of_run
+from .inputs import results_in
 from .progress import SILENT, Progress
 
 GOLDEN_TEXTS = 16
+MOST_UNKNOWN = 0.3  # of the tokens of a golden text
 RUNTIME = ("flask", "gunicorn", "msgspec", "numpy", "prometheus-client", "tokenizers")
 
 
@@ -37,6 +40,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     scores: Scores | None = None
     measured: Measured | None = None
     decision: dict[str, Any] | None = None
+    workload: Workload | None = None
 
 
 def bundle(
@@ -44,15 +48,16 @@ def bundle(
     out: str | Path,
     *,
     policy: Policy | None = None,
-    workload: str | Path | Workload = EMBEDDED,
+    workload: str | Path | Workload | None = None,
     archive: str | Path | None = None,
     timeout_s: float = 900.0,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Pack the winner of a run (its results, or the directory of its report), or an artifact, into the directory `out`.
 
-    Some texts of the workload and their answers become the golden inputs; `archive` is one file to pack it into as
-    well. Raises ArtifactError when `out` is not empty, UserError when the run has no winner.
+    Some texts of the workload (without it, of the run's own) and their answers become the golden inputs; `archive` is
+    one file to pack it into as well. Raises ArtifactError when `out` is not empty, UserError when the run
+    has no winner.
     """
     source, out = Path(source), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -60,7 +65,8 @@ def bundle(
     proof = _proof(source, policy)
     manifest = proof.artifact.manifest
     variant = VARIANTS.get(manifest.variant)
-    texts = some(workload_of(workload).texts, GOLDEN_TEXTS)
+    given = workload if workload is not None else proof.workload
+    texts = golden_texts(workload_for(given, manifest.checkpoint, progress=progress), proof.artifact)
     progress.phase("golden", 1)
     progress.now("golden", f"predictions of {len(texts)} texts")
     answering = child.call(golden_in_child, proof.artifact.path, texts, proof.threads)
@@ -85,6 +91,23 @@ def bundle(
     return made
 
 
+def golden_texts(workload: Workload, artifact: Artifact) -> tuple[str, ...]:
+    """Texts of a workload that prove an artifact: it knows most of each, and no two are the same to it.
+
+    UserError if there are not any, as where the workload is in another language than the model.
+    """
+    tokenizer = Tokenizer.from_file(str(artifact.path / "tokenizer.json"))
+    different = {tuple(tokenizer.encode(text).ids): text for text in workload.texts}
+    known = [text for text in different.values() if unknown_share(tokenizer, (text,)) <= MOST_UNKNOWN]
+    if len(known) * 2 < len(different):
+        raise UserError(
+            f"{len(different) - len(known)} of {len(different)} texts of {workload.name} are mostly unknown to the "
+            "tokenizer, so they prove nothing",
+            "give texts in the model's language: --workload FILE",
+        )
+    return some(known, GOLDEN_TEXTS)
+
+
 def some(texts: Sequence[str], count: int) -> tuple[str, ...]:
     """At most `count` texts, evenly over their lengths, the shortest and the longest among them."""
     ordered = sorted(dict.fromkeys(texts), key=lambda text: (len(text), text))
@@ -97,7 +120,9 @@ def _proof(source: Path, policy: Policy | None) -> Proof:
     """The artifact, and what is known of it."""
     results = results_in(source)
     if results.is_file() and not (source / MANIFEST).is_file():
-        return winner(read_results(results), policy)
+        recorded = read_results(results)
+        proof = winner(recorded, policy)
+        return msgspec.structs.replace(proof, workload=workload_of_run(recorded, results.parent))
     return Proof(artifact=verify(source), threads=1)
 
 

@@ -11,7 +11,6 @@ import msgspec
 
 from ..bench import Workload
 from ..bench.pairs import Tally, measure_pairs
-from ..bench.workload import EMBEDDED
 from ..core.cache import cache_directory
 from ..core.checking import WrongError, check_calibration
 from ..core.errors import SlimnerError, UserError
@@ -24,7 +23,8 @@ from ..core.store import write_json
 from ..reports.calibration import SCHEMA, summarize
 from ..variants import VARIANTS, Artifact, resolve_checkpoint
 from ..variants.building import build
-from .inputs import artifact_in, workload_of
+from .defaults import workload_for
+from .inputs import artifact_in
 from .progress import SILENT, Progress, tell
 
 # Pairs that a calibration measures, unless told otherwise.
@@ -58,7 +58,7 @@ def calibrate(
     artifact: str | Path | Artifact | None = None,
     *,
     pairs: int = PAIRS,
-    workload: str | Path | Workload = EMBEDDED,
+    workload: str | Path | Workload | None = None,
     settings: Measuring | None = None,
     progress: Progress = SILENT,
 ) -> Calibration:
@@ -69,7 +69,7 @@ def calibrate(
     """
     settings = settings or Measuring(samples=100)
     opened = _opened(artifact, settings.timeout_s, progress)
-    texts = workload_of(workload)
+    texts = workload_for(workload, opened.manifest.checkpoint, progress=progress)
     identity = (opened.manifest.seal, texts.sha256, settings, pairs, describe(), boot_id())
     journal = Journal(cache_directory() / "unfinished-calibration", identity)
     tally = Tally(looks=(pairs,))

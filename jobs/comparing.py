@@ -11,7 +11,6 @@ import msgspec
 from ..bench import Workload
 from ..bench.pairs import Pair, Tally, measure_pairs
 from ..bench.session import Step, measure_timed
-from ..bench.workload import EMBEDDED
 from ..core.cache import cache_directory
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, UserError
 from ..core.journal import Journal
@@ -23,7 +22,8 @@ from ..reports import Policy, Question, compare_sides
 from ..reports.gate import EXIT_CODES, margins, settle
 from ..variants import Artifact
 from .calibrating import stored
-from .inputs import Source, corpus_of, require, source_of, workload_of
+from .defaults import corpus_for, workload_for
+from .inputs import Source, require, source_of
 from .progress import SILENT, Progress, tell
 from .scoring import score
 
@@ -55,8 +55,8 @@ def compare(
     *,
     variant: str | None = None,
     policy: Policy | None = None,
-    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
-    workload: str | Path | Workload = EMBEDDED,
+    corpus: str | Path | CorpusSource | Corpus | None = None,
+    workload: str | Path | Workload | None = None,
     settings: Measuring = PAIRED,
     budget_s: float = BUDGET_S,
     progress: Progress = SILENT,
@@ -95,8 +95,8 @@ def compare_sources(
     candidate: Source,
     question: Question,
     *,
-    corpus: str | Path | CorpusSource | Corpus,
-    workload: str | Path | Workload,
+    corpus: str | Path | CorpusSource | Corpus | None,
+    workload: str | Path | Workload | None,
     settings: Measuring,
     budget_s: float,
     to_the_end: bool,
@@ -107,13 +107,14 @@ def compare_sources(
     Pairs go on until every metric has a verdict if `to_the_end`, else until it is known whether one is worse. An
     artifact against results is scored and measured as the results were.
     """
+    models = [side.artifact.manifest.checkpoint for side in (baseline, candidate) if side.artifact]
     if baseline.artifact and candidate.artifact:
         require("seqeval")
         pairing = Pairing(
             baseline=baseline,
             candidate=candidate,
-            corpus=corpus_of(corpus, progress),
-            workload=workload_of(workload),
+            corpus=corpus_for(corpus, *models, progress=progress),
+            workload=workload_for(workload, *models, progress=progress),
             settings=settings,
         )
         return [pairing.compare(question, to_the_end=to_the_end, budget_s=budget_s, progress=progress)]
@@ -121,7 +122,8 @@ def compare_sources(
     recorded = baseline.results or candidate.results
     if not (one and two) and recorded:
         require("seqeval")
-        labelled, texts = corpus_of(corpus, progress), workload_of(workload)
+        labelled = corpus_for(corpus, *models, progress=progress)
+        texts = workload_for(workload, *models, progress=progress)
         for found, side in ((one, baseline), (two, candidate)):
             if side.artifact:
                 measured = _as_recorded(side.artifact, side.label, labelled, texts, recorded.settings, progress)

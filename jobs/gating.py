@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from ..bench import Workload
-from ..bench.workload import EMBEDDED
 from ..core.errors import EXIT_FAILED, ChildError
 from ..core.gate_records import Check, GateRecord
 from ..core.records import Measuring
@@ -27,8 +26,8 @@ def gate(
     *,
     variant: str | None = None,
     policy: Policy | None = None,
-    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
-    workload: str | Path | Workload = EMBEDDED,
+    corpus: str | Path | CorpusSource | Corpus | None = None,
+    workload: str | Path | Workload | None = None,
     settings: Measuring = PAIRED,
     budget_s: float = BUDGET_S,
     progress: Progress = SILENT,

@@ -5,32 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..bench import Workload, measure, steps
-from ..bench.workload import EMBEDDED
 from ..core.machine import describe
 from ..core.records import BenchReport, Measuring
 from ..reports.notes import measurement_notes
 from ..variants import Artifact
-from .inputs import artifact_in, require, workload_of
+from .defaults import workload_for
+from .inputs import artifact_in, require
 from .progress import SILENT, Progress
 
 
 def bench(
     artifact: str | Path | Artifact,
     *,
-    workload: str | Path | Workload = EMBEDDED,
+    workload: str | Path | Workload | None = None,
     settings: Measuring | None = None,
     repetitions: int = 3,
     progress: Progress = SILENT,
 ) -> BenchReport:
     """Measure memory by stage and latency of an artifact or a bundle, each repetition in a fresh process.
 
-    The first process is sampled from outside for its memory over time, `repetitions` more are timed. Raises
+    The first process is sampled from outside for its memory over time, `repetitions` more are timed.
+    Without `workload` it is the one of the embedded model, or of the last run of another. Raises
     ArtifactError, UserError for a workload without texts, or ChildError when a process failed.
     """
     require("memory_profiler")
     settings = settings or Measuring()
     opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
-    texts = workload_of(workload)
+    texts = workload_for(workload, opened.manifest.checkpoint, progress=progress)
     todo = list(steps([opened.path], repetitions))
     progress.phase("measure", len(todo))
     records = []

@@ -36,6 +36,7 @@ from ..reports import Decision, Policy, Row, decide, rows_of, write_report
 from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Variant, resolve_checkpoint
 from ..variants.building import build, facts
 from .deciding import complexity
+from .defaults import TEXTS, corpus_for, remember, unsaid
 from .inputs import corpus_of, require, workload_of
 from .progress import SILENT, Progress
 from .scoring import score
@@ -56,7 +57,7 @@ def run(
     checkpoint: str | Path | Checkpoint = EMBEDDED,
     *,
     load: LoadOptions | None = None,
-    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    corpus: str | Path | CorpusSource | Corpus | None = None,
     workload: str | Path | Workload | None = None,
     variants: Sequence[str] | None = None,
     baseline: str = "fp32",
@@ -75,9 +76,11 @@ def run(
     """
     settings = settings or Measuring()
     source = checkpoint if isinstance(checkpoint, Checkpoint) else resolve_checkpoint(str(checkpoint), load)
-    labelled = corpus_of(corpus, progress)
     if source.trained:
+        labelled = corpus_for(corpus, facts(source), progress=progress)
         labelled.require_types(source.labels.types)
+    else:  # nothing is scored: only its texts may be taken
+        labelled = corpus_of(EMBEDDED if corpus is None or unsaid(corpus) else corpus, progress)
     chosen, broken = _chosen(variants, baseline)
     texts = workload_of(workload if workload is not None else _texts_of(labelled, Path(out)))
     pipeline = Pipeline(
@@ -98,6 +101,7 @@ def run(
     )
     progress.note(_headline(pipeline))
     results = pipeline.run()
+    remember(results.checkpoint, pipeline.corpus, texts)
     rows = rows_of(results)
     decision = decide(rows, complexity(variant.name for variant in chosen), policy)
     imports = None
@@ -296,7 +300,7 @@ def _texts_of(corpus: Corpus, out: Path) -> str:
     """The embedded workload for the embedded corpus; else the corpus's own texts, written beside the report."""
     if corpus.source.name == EMBEDDED:
         return EMBEDDED_WORKLOAD
-    path = out / "slimner-workload.txt"
+    path = out / TEXTS
     write_text(path, "".join(" ".join(sentence.text.splitlines()) + "\n" for sentence in corpus.sentences))
     return str(path)
 

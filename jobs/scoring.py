@@ -10,10 +10,10 @@ from ..core.machine import thread_environment
 from ..core.records import EvaluationRecord
 from ..eval import Corpus, CorpusSource, Differences
 from ..eval import differences as differences_between
-from ..eval.corpora import EMBEDDED
 from ..eval.scoring import evaluate_in_child
 from ..variants import Artifact
-from .inputs import artifact_in, corpus_of, require, source_of
+from .defaults import corpus_for
+from .inputs import artifact_in, require, source_of
 from .progress import SILENT, Progress
 
 
@@ -27,18 +27,19 @@ def score(artifact: Artifact, corpus: Corpus, *, threads: int, timeout_s: float)
 def evaluate(
     artifact: str | Path | Artifact,
     *,
-    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    corpus: str | Path | CorpusSource | Corpus | None = None,
     threads: int = 1,
     timeout_s: float = 900.0,
     progress: Progress = SILENT,
 ) -> EvaluationRecord:
     """Score an artifact or a bundle on a labelled corpus with seqeval, in a process of its own.
 
+    Without `corpus` it is the one of the embedded model, or of the last run of another.
     Raises ArtifactError, CorpusError, or ChildError when the process failed or ran out of time.
     """
     require("seqeval")
     opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
-    labelled = corpus_of(corpus, progress)
+    labelled = corpus_for(corpus, opened.manifest.checkpoint, progress=progress)
     labelled.require_types(opened.manifest.labels.types)
     progress.phase("evaluate", 1)
     progress.now("evaluate", f"{opened.manifest.variant} on {len(labelled.sentences):,} sentences")
@@ -52,18 +53,22 @@ def differences(
     candidate: str | Path,
     *,
     variant: str | None = None,
-    corpus: str | Path | CorpusSource | Corpus = EMBEDDED,
+    corpus: str | Path | CorpusSource | Corpus | None = None,
     threads: int = 1,
     timeout_s: float = 900.0,
     progress: Progress = SILENT,
 ) -> Differences:
     """Every entity of a corpus that two artifacts (or checkpoints, with `variant`) find differently."""
     require("seqeval")
-    labelled = corpus_of(corpus, progress)
-    records = []
+    artifacts = []
     for name in (baseline, candidate):
         artifact = source_of(name, variant, timeout_s, progress).artifact
         if artifact is None:
             raise UserError(f"{name} is a results file", "give artifacts; the report of a run has what differs in it")
-        records.append(evaluate(artifact, corpus=labelled, threads=threads, timeout_s=timeout_s, progress=progress))
+        artifacts.append(artifact)
+    labelled = corpus_for(corpus, *(artifact.manifest.checkpoint for artifact in artifacts), progress=progress)
+    records = [
+        evaluate(artifact, corpus=labelled, threads=threads, timeout_s=timeout_s, progress=progress)
+        for artifact in artifacts
+    ]
     return differences_between(records[0], records[1], labelled)

@@ -98,13 +98,13 @@ def _read(name: str, path: Path) -> Checkpoint:
         labels=labels,
         window=longest,
         parameters=parameters(tensors),
-        sha256=_content_hash(path),
+        sha256=content_hash(path),
         trained=not config.ner_random,
     )
 
 
-def _content_hash(path: Path) -> str:
-    """One hash over the files that decide what the model answers."""
+def content_hash(path: Path) -> str:
+    """One hash over the files of a checkpoint that decide what the model answers."""
     digest = hashlib.sha256()
     for file in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS):
         if (path / file).is_file():

@@ -18,6 +18,7 @@ from .selection import Names, sample
 from .sentences import Sentence
 
 EMBEDDED = "news-zh"
+UNSAID = ""  # a name that nobody gave
 FORMATS = ("columns", *rows.FORMATS, "brat", "dataset")
 
 

@@ -321,12 +321,12 @@ def test_a_full_disk_is_a_failed_row_and_the_report_is_still_written(
 
 
 def test_a_checkpoint_that_transformers_refuses_is_one_line_and_exit_code_2(
-    slimner: Slimner, tiny_checkpoint: Path, tmp_path: Path
+    slimner: Slimner, tiny_checkpoint: Path, small_corpus: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
     config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "hidden_size": 48}))
-    done = slimner("run", copy, "--variants", "fp32")
+    (copy / "config.json").write_text(json.dumps({**config, "hidden_act": "nobody"}))
+    done = slimner("run", copy, "--corpus", small_corpus, "--variants", "fp32")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "transformers cannot load it" in done.stderr
     assert "Traceback" not in done.stderr
