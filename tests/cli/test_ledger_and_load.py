@@ -105,8 +105,7 @@ def test_an_artifact_is_loaded_in_process(slimner: Slimner, artifacts: dict[str,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("http://127.0.0.1:9/", "--workload", "news-zh"), "start the server first"),
-        (("http://127.0.0.1:9/",), "no --workload to send"),
+        (("http://127.0.0.1:9/",), "start the server first"),
         (("nowhere",), "nowhere"),
         (("http://127.0.0.1:port/",), "is no URL"),
         (("http:///v1/ner",), "is no URL"),
