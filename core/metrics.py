@@ -35,7 +35,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that a variant is judged by.
 
     `margin` is the relative change for the worse that a gate allows on a machine that was not calibrated, and `floor`
-    the smallest margin that a calibration gives: a smaller change is of no consequence. F1 has neither, a policy gives
+    the smallest margin that a calibration gives: a smaller change is of no consequence. F1 uses neither: a policy gives
     its margin in percentage points. `gated` metrics are judged by a gate unless the policy names others, `column` ones
     stand in the table. `of` gives the figure of one timed process, None if it has none; `samples` is the least number
     of timed texts in all processes together that the figure takes.
@@ -48,8 +48,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     higher_is_better: bool = False
     aliases: tuple[str, ...] = ()
-    margin: float = 0.0
-    floor: float = 0.0
+    margin: float = 0.1
+    floor: float = 0.05
     gated: bool = False
     column: bool = False
     samples: int = 0
@@ -134,6 +134,8 @@ METRICS: dict[str, Metric] = {
             kind="f1",
             meaning="micro F1 over the corpus, strict (seqeval)",
             higher_is_better=True,
+            margin=0.0,
+            floor=0.0,
             gated=True,
             column=True,
         ),
