@@ -1,8 +1,9 @@
-"""One session a job: `nox` runs lint, types, tests and package; `nox -s NAME` runs one."""
+"""One session a job: `nox` runs lint, types, docs, tests and package; `nox -s NAME` runs one."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import nox
 
 os.environ.setdefault("PIP_NO_COMPILE", "1")  # quicker: what is imported is compiled then
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "types", "tests", "package"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "package"]
 nox.options.reuse_existing_virtualenvs = True
 
 FOLDERS = ("bench", "cli", "core", "eval", "jobs", "reports", "serve", "variants", "zoo")
@@ -79,6 +80,17 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "-p", "slimner", env={"MYPYPATH": str(ROOT / ".typing")})
     session.run("mypy", "--strict", "tests/project/user_code.py", env={"MYPYPATH": str(ROOT / ".typing")})
     session.run("pyright", "api", *FOLDERS)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of docs/ in site/, strictly: a link that leads nowhere, or to another host's fonts or scripts, fails."""
+    session.install("mkdocs-material>=9.5,<10")
+    session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
+    foreign = re.compile(r"""<(?:script|link|img|iframe)[^>]*(?:src|href)=["']?(?:https?:)?//""")
+    for page in (ROOT / "site").rglob("*.html"):
+        if found := foreign.search(page.read_text(encoding="utf-8")):
+            session.error(f"{page}: asks another host: {found[0]}")
 
 
 def _study(session: nox.Session, name: str, *arguments: str) -> None:
