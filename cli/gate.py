@@ -32,6 +32,7 @@ STYLES = {
 @options.variant
 @options.policy
 @options.budget
+@click.option("--all", "everything", is_flag=True, help="Judge every metric, even if F1 is a regression already.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML there.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations, and add to $GITHUB_STEP_SUMMARY.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole record there as JSON.")
@@ -45,6 +46,7 @@ def gate(
     variant: str | None,
     policy_file: Path | None,
     budget: float,
+    everything: bool,
     junit_file: Path | None,
     github: bool,
     out: Path | None,
@@ -78,6 +80,7 @@ def gate(
             workload=workload,
             settings=settings,
             budget_s=budget,
+            everything=everything,
             progress=progress,
         )
     _write(record, junit_file, out, github=github)

@@ -19,7 +19,7 @@ from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
 from ..core.verdicts import Comparison, Side
 from ..eval import Corpus, CorpusSource
 from ..reports import Policy, Question, compare_sides
-from ..reports.gate import EXIT_CODES, margins, settle
+from ..reports.gate import EXIT_CODES, decided_by_scores, margins, settle
 from ..variants import Artifact
 from .calibrating import stored
 from .defaults import corpus_for, workload_for
@@ -167,13 +167,13 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     def compare(self, question: Question, *, to_the_end: bool, budget_s: float, progress: Progress) -> Comparison:
         """Score both, measure pairs until it is settled or the budget is spent, and judge.
 
-        Unless it goes `to_the_end`, nothing is measured when F1 or size have become worse already.
+        Unless it goes `to_the_end`, nothing is measured when F1, a type's F1 or size have become worse already.
         """
         begun = time.monotonic()
         one, two = self._sides(question, progress)
         scores = _judged(one, two, (), (0,), question)
-        if not to_the_end and settle(v for v in scores.verdicts if v.metric in ("f1", "size")) == "regression":
-            return msgspec.structs.replace(scores, ended="settled before any pair")
+        if not to_the_end and (decided := decided_by_scores(scores)):
+            return msgspec.structs.replace(scores, ended=decided)
         baseline, candidate = self.artifacts
         journal = Journal(cache_directory() / "unfinished-pairs", self._identity(question))
         tally = Tally(budget_s=budget_s)

@@ -30,12 +30,14 @@ def gate(
     workload: str | Path | Workload | None = None,
     settings: Measuring = PAIRED,
     budget_s: float = BUDGET_S,
+    everything: bool = False,
     progress: Progress = SILENT,
 ) -> GateRecord:
     """Say whether a candidate is worse than its baseline by more than the margins, or breaks a limit of the policy.
 
     Either is results, an artifact, a bundle or a checkpoint (of which `variant` is built). Two artifacts are measured
-    in pairs until that is known or the budget is spent. A build or measurement that fails is a failed check of the
+    in pairs until that is known or the budget is spent; with `everything`, until each metric has a verdict, even if F1
+    is a regression already. A build or measurement that fails is a failed check of the
     record, with exit code 4. Raises UserError when the request is wrong.
     """
     begun = time.monotonic()
@@ -54,7 +56,7 @@ def gate(
             workload=workload,
             settings=settings,
             budget_s=budget_s,
-            to_the_end=False,
+            to_the_end=everything,
             progress=progress,
         )
         found += _lacking(one, two)

@@ -14,6 +14,8 @@ from .formatting import show
 from .policy import Policy
 from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of
 
+NOT_MEASURED = "not measured"
+
 EXIT_CODES: dict[Outcome, int] = {
     "pass": EXIT_PASS,
     "regression": EXIT_REGRESSION,
@@ -53,6 +55,18 @@ def settle(verdicts: Iterable[MetricVerdict]) -> Outcome:
     return outcome
 
 
+def decided_by_scores(comparison: Comparison) -> str | None:
+    """Why measuring cannot change the outcome of a gate: F1, a type's F1 or the artifact's size decides; else None."""
+    for verdict in (*comparison.verdicts, *comparison.types):
+        metric = metric_of(verdict.metric)
+        if verdict.reason == NOTHING_TO_JUDGE:
+            return "F1 has nothing to judge"
+        if metric.kind in ("f1", "size") and verdict.verdict == "worse":
+            kind = verdict.metric.partition(" ")[2]
+            return f"{' of '.join(filter(None, (metric.title, kind)))} is already a regression"
+    return None
+
+
 def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
     """Everything that a gate holds against a candidate or in its favour.
 
@@ -61,7 +75,11 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
     processes at another time can show a large change only.
     """
     variant = comparison.candidate.variant
+    decided = None if comparison.candidate.measurements else decided_by_scores(comparison)
     for verdict in comparison.verdicts:
+        if decided and metric_of(verdict.metric).kind in ("timing", "memory"):
+            yield _not_measured(variant, verdict.metric, decided)
+            continue
         required = verdict.metric in policy.margins
         open_question = settle([verdict]) == "inconclusive"
         if open_question and not required and not comparison.looks and metric_of(verdict.metric).kind == "timing":
@@ -73,7 +91,15 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
         if verdict.verdict == "worse":
             yield _check(variant, verdict, required=False)
     for key, value in policy.limits.items():
-        yield _limit(comparison.candidate, limits()[key], value)
+        metric = limits()[key]
+        if decided and metric.kind in ("timing", "memory"):
+            yield _not_measured(variant, key, decided)
+        else:
+            yield _limit(comparison.candidate, metric, value)
+
+
+def _not_measured(variant: str, name: str, why: str) -> Check:
+    return Check(variant=variant, name=name, outcome="not judged", message=f"{NOT_MEASURED}: {why}")
 
 
 def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:

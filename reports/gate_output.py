@@ -10,6 +10,7 @@ from ..core.gate_records import Check, GateRecord
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
 from .formatting import MISSING, show
+from .gate import NOT_MEASURED
 from .tables import Section, markdown
 from .verdicts import change_of, margin_of
 
@@ -101,10 +102,13 @@ def junit(record: GateRecord) -> str:
 
 
 def github_annotations(record: GateRecord) -> Iterator[str]:
-    """GitHub workflow commands: an error for each regression or failure, a warning for what cannot be told."""
+    """GitHub workflow commands: an error for each regression or failure, a warning for what cannot be told.
+
+    What was not measured, as something else had decided already, is not annotated.
+    """
     kinds = {"regression": "error", "failed": "error", "inconclusive": "warning", "not judged": "notice"}
     for check in record.checks:
-        if kind := kinds.get(check.outcome):
+        if (kind := kinds.get(check.outcome)) and not check.message.startswith(NOT_MEASURED):
             title = text.workflow_property(f"slimner gate: {check.variant} {check.name} {check.outcome}")
             yield f"::{kind} title={title}::{text.workflow_data(check.message)}"
 

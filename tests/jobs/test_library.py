@@ -94,7 +94,7 @@ def test_a_gate_from_python_gives_the_record_that_the_command_writes(
     )
     assert (record.outcome, record.exit_code) == ("regression", 1)
     assert {check.name: check.outcome for check in record.checks}["size"] == "regression"
-    assert record.comparisons[0].ended == "settled before any pair"
+    assert record.comparisons[0].ended == "size is already a regression"
     assert ("phase", "evaluate", "2") in heard.told
     assert heard.told.count(("done", "evaluate")) == 2
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from slimner.core.gate_records import Check, GateRecord, Outcome
 from slimner.core.metrics import METRICS
 from slimner.core.records import EvaluationRecord, Failure, Results
-from slimner.core.verdicts import sides
+from slimner.core.verdicts import MetricVerdict, sides
 from slimner.reports import Policy, Question, compare_sides
 from slimner.reports.calibration import calibrate, outcomes, resample
-from slimner.reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
+from slimner.reports.gate import EXIT_CODES, checks, decided_by_scores, failures, margins, outcome_of
 from slimner.reports.gate_output import github_annotations, junit, summary
 
 from ..made import make
@@ -74,6 +74,39 @@ def test_without_a_gold_entity_there_is_nothing_to_judge_and_the_gate_fails() ->
         outcomes_by_check = judged(empty, policy, empty)
         assert outcome_of(outcomes_by_check) == "failed"
         assert "no gold entity" in next(c.message for c in outcomes_by_check if c.outcome == "failed")
+
+
+def test_what_f1_has_decided_leaves_timings_unmeasured_and_quiet() -> None:
+    policy = Policy(limits={"p95_max": 1.0, "size_max": 1e12})
+    asked, _ = margins(policy, None)
+    one, two = (
+        msgspec.structs.replace(sides(results, "a")["fp32"], measurements=())
+        for results in (BASE, make({"fp32": (340, 100, 8)}))
+    )
+    comparison = compare_sides(one, two, Question(margins=asked), looks=(0,))
+    assert decided_by_scores(comparison) == "F1 is already a regression"
+    listed = {check.name: check for check in checks(comparison, policy)}
+    for name in ("p50", "memory", "p95_max"):
+        assert (listed[name].outcome, listed[name].message) == (
+            "not judged",
+            "not measured: F1 is already a regression",
+        )
+    assert listed["size_max"].outcome == "pass"
+    found_record = record(*((check.outcome, check.message) for check in listed.values()))
+    assert found_record.outcome == "regression"
+    assert len(list(github_annotations(found_record))) == 1
+    suite = ElementTree.fromstring(junit(found_record)).find("testsuite")
+    assert suite is not None
+    assert suite.get("skipped") == str(sum(check.outcome == "not judged" for check in listed.values()))
+    assert suite.get("errors") == "0"
+
+
+def test_a_type_that_has_regressed_ends_a_gate_as_f1_does() -> None:
+    worse = MetricVerdict(metric="f1 PER", margin=0.5, verdict="worse")
+    one = sides(BASE, "a")["fp32"]
+    clean = compare_sides(one, one, Question(margins={"f1": 0.5}))
+    assert decided_by_scores(clean) is None
+    assert decided_by_scores(msgspec.structs.replace(clean, types=(worse,))) == "F1 of PER is already a regression"
 
 
 def test_a_gate_judges_the_metrics_whose_margins_the_policy_names() -> None:
