@@ -52,8 +52,9 @@ class Policy(Record, frozen=True, kw_only=True):
         return f"{', '.join((*parts, goal))}, ties within {self.tie * 100:g} % to the simpler ({self.source})"
 
 
-def read_policy(path: Path) -> Policy:
+def read_policy(path: str | Path) -> Policy:
     """A policy from a TOML file; UserError names file, line, what is wrong and what would be right."""
+    path = Path(path)
     text = read_text(path, remedy="give a TOML file in UTF-8; docs/guide/policy.md shows one")
     return _Reader(path, text, decode_toml(text, path)).policy()
 
