@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -17,6 +18,11 @@ OTHER_SECONDS = 0.04
 STOLEN_SHARE = 0.02
 STOLEN_SECONDS = 0.02
 
+# What disturbs a turn of a pair: what happened to the process itself, whatever else the machine does. Both are shares
+# of the turn and exact to a microsecond, so they hold for turns of any length.
+WAITED_SHARE = 0.05
+OWN_SHARE = 0.9
+
 
 def taints(seen: Interference, cores: int) -> tuple[str, ...]:
     """What was disturbed beyond the thresholds on so many cores, in words; empty for a clean block."""
@@ -30,6 +36,31 @@ def taints(seen: Interference, cores: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def turn_taints(seen: Interference, threads: int) -> tuple[str, ...]:
+    """What kept a process of a pair from its cores during a turn, in words; empty for an undisturbed turn."""
+    found: list[str] = []
+    if seen.waited_s is not None and seen.waited_s > WAITED_SHARE * seen.seconds:
+        found.append("waited for a core")
+    elif threads == 1 and seen.own_cores < OWN_SHARE:
+        found.append("off its core")
+    if seen.throttled_periods:
+        found.append("throttled")
+    return tuple(found)
+
+
+def waited_s() -> float | None:
+    """Seconds that the threads of this process were runnable but not running so far; None where it is not told."""
+    nanoseconds = 0
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                text = Path(f"/proc/self/task/{task}/schedstat").read_text(encoding="ascii")
+                nanoseconds += int(text.split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return nanoseconds / 1e9
+
+
 class Meter:
     """Started when it is made; `stop` tells what went on since."""
 
@@ -38,6 +69,7 @@ class Meter:
         self.switches = usage.ru_nvcsw, usage.ru_nivcsw
         self.throttled = throttled_periods()
         self.busy, self.stolen = _machine_seconds()
+        self.waited = waited_s()
         self.own = time.process_time()
         self.wall = time.perf_counter()
 
@@ -45,10 +77,12 @@ class Meter:
         """What went on between the start and now."""
         wall = time.perf_counter() - self.wall
         own = time.process_time() - self.own
+        waited = waited_s()
         busy, stolen = _machine_seconds()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Interference(
-            seconds=round(wall, 4),
+            seconds=round(wall, 6),
+            waited_s=None if waited is None or self.waited is None else round(max(0.0, waited - self.waited), 6),
             own_cores=round(own / wall, 3),
             other_cores=round(max(0.0, (busy - self.busy - own) / wall), 3),
             stolen_s=round(stolen - self.stolen, 3),

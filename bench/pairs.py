@@ -27,10 +27,6 @@ from ..core.records import MeasurementRecord, Measuring, Record
 from .process import measure_in_child, turn_size
 from .session import CONCURRENT_S
 
-# Pairs that may be measured again because something else disturbed a whole process, beyond one in three of those asked
-# for.
-MOST_REJECTED = 4
-
 
 class Pair(Record, frozen=True, kw_only=True):
     """Two processes that answered the same texts in turns; `number` counts from 1."""
@@ -42,23 +38,22 @@ class Pair(Record, frozen=True, kw_only=True):
 
     @property
     def disturbed(self) -> bool:
-        """Whether something else disturbed more than half of its turns."""
-        turns = list(zip(self.baseline.blocks, self.candidate.blocks, strict=True))
-        return 2 * sum(bool(one.taints or two.taints) for one, two in turns) > len(turns)
+        """Whether something else disturbed more than half of its turns; its times do not count then."""
+        return self.baseline.disturbed or self.candidate.disturbed
 
 
 class Tally:
-    """The pairs measured so far: which of them count, when to judge them, and why there are no more.
+    """The pairs measured so far: how many count for times, when to judge them, and why there are no more.
 
-    A comparison is judged at each of `looks` (numbers of pairs); the last look is taken when the budget of `budget_s`
-    seconds, counted from here, leaves no room for another pair.
+    A comparison is judged at each of `looks` (numbers of undisturbed pairs); the last look is taken when the budget of
+    `budget_s` seconds, counted from here, leaves no room for another pair. Disturbed pairs stay among `pairs`: the
+    memory they took counts, their times do not.
     """
 
     def __init__(self, looks: Sequence[int] = LOOKS, budget_s: float = math.inf) -> None:
         self.looks = tuple(looks)
         self.budget_s = budget_s
         self.pairs: list[Pair] = []
-        self.rejected: list[Pair] = []
         self.looked: list[int] = []
         self.ended = ""
         self._begun = time.monotonic()
@@ -69,36 +64,33 @@ class Tally:
         return self.looks[-1]
 
     @property
-    def baseline(self) -> tuple[MeasurementRecord, ...]:
-        """The baseline's processes, in the order of the pairs that count."""
-        return tuple(pair.baseline for pair in self.pairs)
+    def undisturbed(self) -> int:
+        """The number of pairs whose times count."""
+        return sum(not pair.disturbed for pair in self.pairs)
 
     @property
-    def candidate(self) -> tuple[MeasurementRecord, ...]:
-        """The candidate's processes, in the order of the pairs that count."""
-        return tuple(pair.candidate for pair in self.pairs)
+    def pair_s(self) -> float:
+        """Seconds that a pair has taken so far, on average."""
+        return (time.monotonic() - self._begun) / max(1, len(self.pairs))
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that measuring may still take at most: what is left of the budget, or of the pairs."""
+        budget = self.budget_s - (time.monotonic() - self._begun)
+        return max(0.0, min(budget, (self.most - self.undisturbed) * self.pair_s))
 
     def take(self, pair: Pair) -> bool:
-        """Count a pair, or set it aside if it was disturbed; True if the pairs are to be judged now.
-
-        `ended` says why, when this was the last one.
-        """
-        (self.rejected if pair.disturbed else self.pairs).append(pair)
-        spent = time.monotonic() - self._begun
-        measured = len(self.pairs) + len(self.rejected)
-        if len(self.pairs) == self.most:
+        """Count a pair; True if the pairs are to be judged now. `ended` says why, when this was the last one."""
+        self.pairs.append(pair)
+        counted = self.undisturbed
+        if counted == self.most:
             self.ended = f"{self.most} pairs, the most that are looked at"
-        elif len(self.rejected) > MOST_REJECTED + self.most // 3:
-            self.ended = f"{len(self.rejected)} pairs were disturbed by something else on the machine"
-        elif self.budget_s - spent < spent / measured:
+        elif self.budget_s - (time.monotonic() - self._begun) < self.pair_s:
             self.ended = f"the budget of {self.budget_s:g} s is spent"
-        look = (
-            bool(self.pairs)
-            and self.looked[-1:] != [len(self.pairs)]
-            and (bool(self.ended) or len(self.pairs) in self.looks)
-        )
+        new = self.looked[-1:] != [counted]
+        look = new and (bool(self.ended) or counted in self.looks)
         if look:
-            self.looked.append(len(self.pairs))
+            self.looked.append(counted)
         return look
 
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..core.child import since_exec_s
 from ..core.errors import SlimnerError
-from ..core.memory import read_stage, since_start_s
+from ..core.memory import read_stage, resident_bytes, since_start_s
 from ..core.records import (
     Block,
     Concurrent,
@@ -26,7 +28,7 @@ from ..core.records import (
     TimelinePoint,
     Warmup,
 )
-from .interference import Meter, taints
+from .interference import Meter, taints, turn_taints
 
 BEGIN_TIMEOUT_S = 10.0
 HOLD_TIMEOUT_S = 60.0
@@ -110,7 +112,7 @@ def measure_in_child(
     warm = warm_up(answer, _spread_by_length(texts, settings.warmup))
     chosen = [order[i % len(order)] for i in range(settings.samples)]
     if turns is not None:
-        durations, blocks = _in_turns(answer, chosen, Partner(*turns))
+        durations, blocks = _in_turns(answer, chosen, Partner(*turns), settings.threads)
     else:
         durations, blocks = in_blocks(answer, chosen, repeat=repetition > 0)  # a sampler would be taken for other load
     extra = _extra(texts, chosen) if turns is None else []
@@ -212,7 +214,7 @@ def turn_size(samples: int) -> int:
 
 
 def _in_turns(
-    answer: Callable[[int], float], chosen: Sequence[int], partner: Partner
+    answer: Callable[[int], float], chosen: Sequence[int], partner: Partner, threads: int
 ) -> tuple[list[float], list[Block]]:
     """Samples of `chosen` in turns with the other process of a pair; returns in the turn after the last sample."""
     durations: list[float] = []
@@ -224,7 +226,8 @@ def _in_turns(
         meter = Meter()
         taken = [answer(index) for index in chosen[first : first + size]]
         durations += taken
-        blocks.append(_block(first, len(taken), 1, meter.stop()))
+        block = _block(first, len(taken), 1, meter.stop())
+        blocks.append(msgspec.structs.replace(block, taints=turn_taints(block.interference, threads)))
         partner.say()
     partner.wait()
     return durations, blocks
@@ -242,8 +245,14 @@ def _one_block(answer: Callable[[int], float], indices: Sequence[int]) -> tuple[
 
 
 def _block(first: int, samples: int, attempts: int, seen: Interference) -> Block:
-    cores = len(os.sched_getaffinity(0))
-    return Block(first=first, samples=samples, attempts=attempts, interference=seen, taints=taints(seen, cores))
+    return Block(
+        first=first,
+        samples=samples,
+        attempts=attempts,
+        interference=seen,
+        taints=taints(seen, len(os.sched_getaffinity(0))),
+        rss_bytes=resident_bytes(),
+    )
 
 
 def _busy_cores(seen: Sequence[Interference]) -> float:

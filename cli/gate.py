@@ -118,8 +118,8 @@ def _print(record: GateRecord, *, github: bool) -> None:
             options.say(f"  pairs: none, {comparison.ended}")
         elif comparison.pairs:
             options.say(
-                f"  pairs: {comparison.pairs} ({comparison.ended}), {comparison.rejected_pairs} disturbed and measured "
-                f"again; {comparison.correction}"
+                f"  pairs: {comparison.pairs} ({comparison.ended}), {comparison.disturbed_pairs} more disturbed; "
+                f"{comparison.correction}"
             )
     for line in background(record):
         options.say(f"  {line}")

@@ -13,24 +13,27 @@ Outcome = Literal["pass", "regression", "inconclusive", "failed", "not judged"]
 class MetricCalibration(Record, frozen=True, kw_only=True):
     """What this machine can tell about one metric, from pairs of an artifact with itself.
 
-    `deviation` is the standard deviation of the logarithm of a pair's ratio. `detectable` is the smallest relative
-    change whose interval excludes "no change" with 90 % power within the looks of a gate; no smaller margin is
-    sensible, so it is the default one. `caught` is the smallest change that a gate with that margin calls worse with 90
-    % power.
+    `deviation` is the standard deviation of a pair's change (the logarithm of its ratio, or its difference), with its
+    95 % interval over the pairs; `autocorrelation` that of a pair with the next one. `detectable` is the smallest
+    change whose interval excludes "no change" with 90 % power within the looks of a gate, and `caught` the smallest
+    that a gate with the built-in `margin` calls worse with 90 % power; both None if no change that was tried is.
     """
 
     metric: str
     deviation: float
-    detectable: float
+    deviation_low: float
+    deviation_high: float
+    autocorrelation: float
+    detectable: float | None
     margin: float
-    caught: float
+    caught: float | None
 
 
 class Calibration(Record, frozen=True, kw_only=True):
     """Gates resampled from `pairs` A/A pairs on one machine: how often they were wrong, and what they can see.
 
-    `ratios[metric][i]` is the logarithm of the ratio of pair i. Of `runs` resampled gates `false_alarms` said
-    "regression" and `inconclusive` could not tell.
+    `changes[metric][i]` is the logarithm of the ratio of pair i, or its difference. Of `runs` resampled gates
+    `false_alarms` said "regression" and `inconclusive` could not tell.
     """
 
     schema: int
@@ -41,19 +44,14 @@ class Calibration(Record, frozen=True, kw_only=True):
     workload: WorkloadFacts
     settings: Measuring
     pairs: int
-    rejected_pairs: int
-    ratios: dict[str, tuple[float, ...]]
+    disturbed_pairs: int
+    changes: dict[str, tuple[float, ...]]
     metrics: tuple[MetricCalibration, ...]
     runs: int
     false_alarms: int
     false_alarm_low: float
     false_alarm_high: float
     inconclusive: int
-
-    @property
-    def margins(self) -> dict[str, float]:
-        """The default margin of each metric."""
-        return {metric.metric: metric.margin for metric in self.metrics}
 
 
 class Check(Record, frozen=True, kw_only=True):

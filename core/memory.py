@@ -48,6 +48,13 @@ def peak_bytes(process: int | str = "self") -> int:
     return _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
 
 
+def resident_bytes() -> int:
+    """Resident size of this process now, in bytes: shared pages count in full, so it does not depend on who else is
+    alive."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def read_stage(name: str, process: int | str = "self") -> Stage:
     """Memory of a process now. Where the kernel gives no PSS (`smaps_rollup`), PSS and its parts are None, not RSS."""
     status = _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM", "VmRSS"))

@@ -13,18 +13,22 @@ import msgspec
 import numpy as np
 
 from .records import MeasurementRecord
-from .statistics import DRIFT, Spread, clean_ms, samples_needed, spread
+from .statistics import DRIFT, Spread, clean_ms, samples_needed, spread, spread_of_differences
 from .units import MILLISECONDS, RATES, SECONDS, SHARES, SIZES
 
 Kind = Literal["timing", "memory", "size", "f1"]
-Unit = Literal["ms", "s", "bytes", "1/s", "1/s/GiB", "pp"]
+Unit = Literal["ms", "s", "bytes", "bytes/100", "1/s", "1/s/GiB", "pp"]
 GIB = 1 << 30
+
+# One in so many texts is among the slowest.
+TAIL = 20
 
 # How a policy writes a limit on a figure of each unit.
 WRITTEN: Mapping[Unit, Mapping[str, float]] = {
     "ms": MILLISECONDS,
     "s": SECONDS,
     "bytes": SIZES,
+    "bytes/100": SIZES,
     "1/s": RATES,
     "1/s/GiB": RATES,
     "pp": SHARES,
@@ -34,11 +38,11 @@ WRITTEN: Mapping[Unit, Mapping[str, float]] = {
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that a variant is judged by.
 
-    `margin` is the relative change for the worse that a gate allows on a machine that was not calibrated, and `floor`
-    the smallest margin that a calibration gives: a smaller change is of no consequence. F1 uses neither: a policy gives
-    its margin in percentage points. `gated` metrics are judged by a gate unless the policy names others, `column` ones
-    stand in the table. `of` gives the figure of one timed process, None if it has none; `samples` is the least number
-    of timed texts in all processes together that the figure takes.
+    `margin` is the change for the worse that a gate allows unless a policy says otherwise: relative, but for a metric
+    whose `difference` is judged, in its unit. F1 has none, a policy gives its margin in percentage points. `gated`
+    metrics are judged by a gate unless the policy names others, `column` ones stand in the table. `of` gives the figure
+    of one timed process, None if it has none; `samples` is the least number of timed texts in all processes together
+    that the figure takes.
     """
 
     name: str
@@ -49,7 +53,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_better: bool = False
     aliases: tuple[str, ...] = ()
     margin: float = 0.1
-    floor: float = 0.05
+    difference: bool = False
     gated: bool = False
     column: bool = False
     samples: int = 0
@@ -72,19 +76,28 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def objective(self) -> bool:
         """Whether a policy may ask for the variant that is best in it."""
-        return self.kind != "f1"
+        return self.kind != "f1" and not self.difference
 
     def values(self, measured: Iterable[MeasurementRecord]) -> list[float]:
-        """One positive value a process, in order; processes without one are left out."""
+        """One value a process, in order; processes without one are left out, and those whose value is not positive
+        where ratios are judged."""
         if self.of is None:
             return []
-        return [value for record in measured if (value := self.of(record)) is not None and value > 0]
+        found = [value for record in measured if (value := self.of(record)) is not None]
+        return found if self.difference else [value for value in found if value > 0]
 
     def pairs(
         self, baseline: Sequence[MeasurementRecord], candidate: Sequence[MeasurementRecord]
     ) -> tuple[list[float], list[float]]:
-        """One positive value a process of both sides; a pair of which either has none is left out."""
-        both = [(self.values([one]), self.values([two])) for one, two in zip(baseline, candidate, strict=True)]
+        """One value a process of both sides; a pair of which either has none is left out.
+
+        Times of a disturbed pair do not count; what it took of memory does.
+        """
+        both = [
+            (self.values([one]), self.values([two]))
+            for one, two in zip(baseline, candidate, strict=True)
+            if self.kind == "memory" or not (one.disturbed or two.disturbed)
+        ]
         return [one[0] for one, two in both if one and two], [two[0] for one, two in both if one and two]
 
     def spread(self, measured: Sequence[MeasurementRecord]) -> Spread | None:
@@ -95,6 +108,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     def spread_of(self, values: Sequence[float]) -> Spread | None:
         """The same from one value a process."""
+        if self.difference:
+            return spread_of_differences(values) if values else None
         return spread(values, drift=DRIFT if self.kind == "timing" else 0.0) if values else None
 
 
@@ -109,10 +124,24 @@ def _mean(record: MeasurementRecord) -> float | None:
     return float(np.mean(samples)) if samples else None
 
 
+def _tail(record: MeasurementRecord) -> float | None:
+    samples = sorted(clean_ms(record))
+    slowest = samples[-max(1, len(samples) // TAIL) :]
+    return float(np.mean(slowest)) if len(samples) >= TAIL else None
+
+
 def _memory(record: MeasurementRecord) -> float | None:
-    """PSS; of a process of a pair RSS, which is what its PSS would be if nobody else mapped the same files."""
-    steady = record.stage("steady")
-    return steady.rss_bytes if record.paired else steady.pss_bytes
+    """RSS: every page that the process maps counts in full, so the figure is the same alone and beside twins."""
+    return record.stage("steady").rss_bytes
+
+
+def _growth(record: MeasurementRecord) -> float | None:
+    """Slope of the resident size over the answers, by least squares over the ends of the blocks, a hundred answers."""
+    ends = [(b.first + b.samples, b.rss_bytes) for b in record.blocks if b.rss_bytes is not None]
+    if len(ends) < 3:
+        return None
+    answers, sizes = np.array(ends, dtype=np.float64).T
+    return float(np.polyfit(answers, sizes, 1)[0] * 100)
 
 
 def _per_s(record: MeasurementRecord) -> float | None:
@@ -147,7 +176,6 @@ METRICS: dict[str, Metric] = {
             meaning="bytes of the artifact that have to be deployed",
             aliases=("artifact",),
             margin=0.01,
-            floor=0.01,
             gated=True,
             column=True,
         ),
@@ -158,7 +186,6 @@ METRICS: dict[str, Metric] = {
             kind="timing",
             meaning="from exec to the first answer, files in the page cache",
             margin=0.15,
-            floor=0.1,
             column=True,
             of=lambda m: m.cold_start_s,
         ),
@@ -167,13 +194,23 @@ METRICS: dict[str, Metric] = {
             title="memory",
             unit="bytes",
             kind="memory",
-            meaning="memory of one process after the workload (PSS; RSS of a process of a pair)",
+            meaning="resident memory of one process after the workload, shared pages counted in full (RSS)",
             aliases=("pss", "steady"),
             margin=0.03,
-            floor=0.02,
             gated=True,
             column=True,
             of=_memory,
+        ),
+        Metric(
+            name="growth",
+            title="growth",
+            unit="bytes/100",
+            kind="memory",
+            meaning="growth of resident memory over a hundred answers",
+            margin=250_000,
+            difference=True,
+            gated=True,
+            of=_growth,
         ),
         Metric(
             name="peak",
@@ -182,7 +219,6 @@ METRICS: dict[str, Metric] = {
             kind="memory",
             meaning="highest resident size of one process (VmHWM)",
             margin=0.05,
-            floor=0.02,
             column=True,
             of=lambda m: m.stages[-1].hwm_bytes,
         ),
@@ -193,7 +229,6 @@ METRICS: dict[str, Metric] = {
             kind="timing",
             meaning="median time of a text, one at a time",
             margin=0.05,
-            floor=0.05,
             gated=True,
             column=True,
             samples=samples_needed(50),
@@ -206,7 +241,6 @@ METRICS: dict[str, Metric] = {
             kind="timing",
             meaning="time that 95 % of the texts do not exceed, one at a time",
             margin=0.1,
-            floor=0.05,
             gated=True,
             column=True,
             samples=samples_needed(95),
@@ -219,8 +253,18 @@ METRICS: dict[str, Metric] = {
             kind="timing",
             meaning="mean time of a text, one at a time",
             margin=0.05,
-            floor=0.05,
             of=_mean,
+        ),
+        Metric(
+            name="tail",
+            title="tail",
+            unit="ms",
+            kind="timing",
+            meaning="mean time of the slowest twentieth of the texts, one at a time",
+            margin=0.15,
+            gated=True,
+            samples=samples_needed(95),
+            of=_tail,
         ),
         Metric(
             name="qps",
@@ -231,7 +275,6 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             aliases=("concurrent",),
             margin=0.1,
-            floor=0.05,
             column=True,
             of=_per_s,
         ),
@@ -243,7 +286,6 @@ METRICS: dict[str, Metric] = {
             meaning="qps over memory",
             higher_is_better=True,
             margin=0.1,
-            floor=0.05,
             of=_per_gib,
         ),
     )
@@ -270,6 +312,11 @@ def canonical(name: str) -> str:
         if name in metric.limit_aliases:
             return metric.limit
     return name
+
+
+def margined() -> tuple[str, ...]:
+    """Names of the metrics for which a policy may give a margin."""
+    return tuple(metric.name for metric in METRICS.values() if metric.kind != "f1")
 
 
 def objectives() -> tuple[str, ...]:

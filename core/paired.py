@@ -84,6 +84,11 @@ def ratio_of_pairs(baseline: Sequence[float], candidate: Sequence[float], level:
     return _from_logs(signed_rank(logs, level))
 
 
+def difference_of_pairs(baseline: Sequence[float], candidate: Sequence[float], level: float) -> Change:
+    """Candidate minus baseline, from pairs."""
+    return signed_rank([c - b for b, c in zip(baseline, candidate, strict=True)], level)
+
+
 def ratio_of_groups(
     baseline: Sequence[float], candidate: Sequence[float], level: float, *, drift: float = 0.0
 ) -> Change:

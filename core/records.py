@@ -74,10 +74,15 @@ class Threads(Record, frozen=True, kw_only=True):
 
 
 class Interference(Record, frozen=True, kw_only=True):
-    """What went on between two moments `seconds` apart: cores that this process used and that others used, seconds
-    stolen by the hypervisor, context switches, and periods in which the processor quota ran out."""
+    """What went on between two moments `seconds` apart.
+
+    `waited_s` is how long this process's threads were runnable but not running (the second field of
+    `/proc/PID/task/TID/schedstat`), None where the kernel does not tell; then cores that it used and that others used,
+    seconds stolen by the hypervisor, context switches, and periods in which the processor quota ran out.
+    """
 
     seconds: float
+    waited_s: float | None = None
     own_cores: float
     other_cores: float
     stolen_s: float
@@ -90,7 +95,8 @@ class Block(Record, frozen=True, kw_only=True):
     """A run of consecutive samples and what else went on meanwhile.
 
     `first` and `samples` say which of the record's samples they are. `attempts` counts how often the block was measured
-    until it was clean or given up; `taints` says what disturbed the attempt that was kept (empty: nothing).
+    until it was clean or given up; `taints` says what disturbed the attempt that was kept (empty: nothing). `rss_bytes`
+    is the resident size when the block ended, None in records of schema 3.
     """
 
     first: int
@@ -98,6 +104,7 @@ class Block(Record, frozen=True, kw_only=True):
     attempts: int
     interference: Interference
     taints: tuple[str, ...]
+    rss_bytes: int | None = None
 
 
 class Warmup(Record, frozen=True, kw_only=True):
@@ -128,8 +135,7 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     `samples_ms[i]` is the time for the text `texts[i]` of the workload; `extra_ms[i]` for `extra_texts[i]`, measured
     beside the mix so that each length has enough samples. `cold_start_s` goes from exec to the first answer.
     Repetition 0 is sampled from outside: it has the time line and `final`, read from outside at its end; its
-    latencies are not used. A `paired` one ran in turns with another process that was alive at the same time, so its PSS
-    lacks part of what both share.
+    latencies are not used. A `paired` one ran in turns with another process that was alive at the same time.
     """
 
     variant: str
@@ -161,6 +167,11 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
         """Indices of the samples of undisturbed blocks; of all, if no block is."""
         chosen = [block for block in self.blocks if not block.taints] or self.blocks
         return tuple(i for block in chosen for i in range(block.first, block.first + block.samples))
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something else disturbed more than half of its blocks."""
+        return 2 * sum(bool(block.taints) for block in self.blocks) > len(self.blocks)
 
     def stage(self, name: str) -> Stage:
         """The stage of that name; KeyError if the process never reached it."""

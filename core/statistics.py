@@ -70,6 +70,17 @@ def spread(values: Sequence[float], *, drift: float = 0.0) -> Spread:
     )
 
 
+def spread_of_differences(values: Sequence[float]) -> Spread:
+    """Mean of one value a process, of any sign, and its interval by Student's t. Raises ValueError without values."""
+    if not values:
+        raise ValueError("no values")
+    if len(values) == 1:
+        return Spread(value=values[0], low=None, high=None, processes=1)
+    centre = statistics.fmean(values)
+    reach = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Spread(value=centre, low=centre - reach, high=centre + reach, processes=len(values))
+
+
 def clean_ms(record: MeasurementRecord) -> list[float]:
     """Latencies of a process in ms, without disturbed blocks if there are others."""
     return [record.samples_ms[i] for i in record.clean]

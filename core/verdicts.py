@@ -91,8 +91,9 @@ class SentenceCounts(Record, frozen=True, kw_only=True):
 class Comparison(Record, frozen=True, kw_only=True):
     """A candidate against its baseline.
 
-    If both were measured for this, `pairs` is the number of pairs of processes, `looks` after how many of them it was
-    judged, and `ended` why there are no more. Intervals hold together with 95 %; `correction` says how.
+    If both were measured for this, `pairs` is the number of pairs of processes whose times count and `disturbed_pairs`
+    the number of those that only tell of memory; `baseline_first` says of each pair which side began, `looks` after
+    how many it was judged, and `ended` why there are no more. Intervals hold together with 95 %; `correction` says how.
     """
 
     baseline: Side
@@ -102,7 +103,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     sentences: SentenceCounts | None = None
     pairs: int = 0
     looks: tuple[int, ...] = ()
-    rejected_pairs: int = 0
+    disturbed_pairs: int = 0
+    baseline_first: tuple[bool, ...] = ()
     ended: str = ""
     correction: str = ""
     seed: int = 0

@@ -40,7 +40,7 @@ def update_baseline(
         raise UserError(f"{results}: {what}", "a baseline has to be whole: slimner run again")
     update = BaselineUpdate(variants=new.settings.variants)
     if path.exists():
-        judged, _ = margins(policy or Policy(), None)
+        judged, _ = margins(policy or Policy())
         before, after = sides(read_results(path), str(path)), sides(new, str(results))
         update = BaselineUpdate(
             variants=new.settings.variants,

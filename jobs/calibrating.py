@@ -30,6 +30,9 @@ from .progress import SILENT, Progress, tell
 # Pairs that a calibration measures, unless told otherwise.
 PAIRS = 40
 
+# Longest time for a calibration: on a machine that is never quiet it ends.
+BUDGET_S = 3600.0
+
 
 def path_of(machine: str) -> Path:
     """Where the calibration of a machine is kept."""
@@ -72,7 +75,7 @@ def calibrate(
     texts = workload_for(workload, opened.manifest.checkpoint, progress=progress)
     identity = (opened.manifest.seal, texts.sha256, settings, pairs, describe(), boot_id())
     journal = Journal(cache_directory() / "unfinished-calibration", identity)
-    tally = Tally(looks=(pairs,))
+    tally = Tally(looks=(pairs,), budget_s=BUDGET_S)
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
         copy = Path(directory) / opened.path.name  # its own files: how the kernel lays out their pages is noise, too
         shutil.copytree(opened.path, copy)
@@ -82,14 +85,16 @@ def calibrate(
             tell(pair, progress)
             if tally.ended:
                 break
-    if len(tally.pairs) < pairs:
-        raise SlimnerError(f"{len(tally.pairs)} of {pairs} pairs: {tally.ended}", "calibrate when the machine is quiet")
+    if tally.undisturbed < pairs:
+        raise SlimnerError(
+            f"{tally.undisturbed} of {pairs} pairs: {tally.ended}", "calibrate when the machine is quiet"
+        )
     progress.note("resampling gates")
     found = summarize(
-        tally.baseline,
-        tally.candidate,
+        [pair.baseline for pair in tally.pairs],
+        [pair.candidate for pair in tally.pairs],
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        rejected=len(tally.rejected),
+        disturbed=len(tally.pairs) - tally.undisturbed,
         workload=texts.facts,
         settings=settings,
     )

@@ -15,13 +15,18 @@ from ..core.cache import cache_directory
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, UserError
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe
+from ..core.metrics import metric_of
 from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
 from ..core.verdicts import Comparison, Side
 from ..eval import Corpus, CorpusSource
 from ..reports import Policy, Question, compare_sides
+<<<<<<< HEAD
 from ..reports.gate import EXIT_CODES, decided_by_scores, margins, settle
+=======
+from ..reports.gate import EXIT_CODES, margins, settle
+from ..reports.verdicts import change_of
+>>>>>>> 9e34581 (Memory that does not depend on neighbours; pairs judged by what happened to them; the tail and growth of memory are gated; margins are not widened by noise)
 from ..variants import Artifact
-from .calibrating import stored
 from .defaults import corpus_for, workload_for
 from .inputs import Source, require, source_of
 from .progress import SILENT, Progress, tell
@@ -67,7 +72,7 @@ def compare(
     now, in pairs, until every metric has a verdict or the budget is spent. Raises UserError when they have no variant
     in common, ChildError when a process failed.
     """
-    judged, sources = margins(policy or Policy(), stored())
+    judged, sources = margins(policy or Policy())
     one, two = (source(given, variant, settings, progress) for given in (baseline, candidate))
     comparisons = compare_sources(
         one,
@@ -148,6 +153,16 @@ def settled(comparison: Comparison, *, to_the_end: bool) -> bool:
     return settle(measured) != "inconclusive" or settle(comparison.verdicts) == "regression"
 
 
+def _open(comparison: Comparison, *, to_the_end: bool) -> str:
+    """What a comparison cannot tell yet, with its intervals."""
+    found = [
+        f"{metric_of(verdict.metric).title} {change_of(verdict)}"
+        for verdict in comparison.verdicts
+        if (verdict.verdict == "inconclusive" if to_the_end else settle([verdict]) == "inconclusive")
+    ]
+    return f"open: {', '.join(found)}"
+
+
 class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     """Two artifacts, and what they are scored and measured on."""
 
@@ -178,6 +193,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
         journal = Journal(cache_directory() / "unfinished-pairs", self._identity(question))
         tally = Tally(budget_s=budget_s)
         progress.phase("measure", tally.most)
+        open_yet = f"first looked at after {tally.looks[0]} pairs"
         for pair in measure_pairs(
             baseline.path,
             candidate.path,
@@ -188,14 +204,20 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
         ):
             look = tally.take(pair)
             tell(pair, progress)
-            if look and settled(_judged(one, two, tally.pairs, tally.looked, question), to_the_end=to_the_end):
-                tally.ended = "settled"
+            if look:
+                judged = _judged(one, two, tally.pairs, tally.looked, question)
+                if settled(judged, to_the_end=to_the_end):
+                    tally.ended = "settled"
+                else:
+                    open_yet = _open(judged, to_the_end=to_the_end)
             if tally.ended:
                 break
+            progress.now("measure", f"{open_yet}; at most {tally.left_s:.0f} s more")
         journal.finish()
         return msgspec.structs.replace(
             _judged(one, two, tally.pairs, tally.looked or (0,), question),
-            rejected_pairs=len(tally.rejected),
+            disturbed_pairs=len(tally.pairs) - tally.undisturbed,
+            baseline_first=tuple(pair.baseline_first for pair in tally.pairs),
             seconds=round(time.monotonic() - begun, 1),
             ended=tally.ended,
         )

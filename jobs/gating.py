@@ -43,7 +43,7 @@ def gate(
     begun = time.monotonic()
     policy = policy or Policy()
     calibration = stored()
-    judged, sources = margins(policy, calibration)
+    judged, sources = margins(policy)
     found: list[Check] = []
     comparisons: list[Comparison] = []
     try:

@@ -17,12 +17,13 @@ from ..core.records import MeasurementRecord, Measuring, WorkloadFacts
 from ..core.verdicts import MetricVerdict, harm, judge
 from .gate import settle
 from .tables import Section
+from .verdicts import margin_text
 
 POWER = 0.9
 RUNS = 1000
 
-# Largest relative change that is looked for.
-LARGEST = 4.0
+# Largest change that is looked for, in hundredths of a ratio, or in margins of a difference.
+LARGEST = 400
 
 SCHEMA = 2
 
@@ -35,14 +36,14 @@ def summarize(
     candidate: Sequence[MeasurementRecord],
     *,
     date: str,
-    rejected: int,
+    disturbed: int,
     workload: WorkloadFacts,
     settings: Measuring,
 ) -> Calibration:
     """What A/A pairs (the i-th process of both sides, in order) say of the machine they ran on."""
-    ratios = log_ratios(baseline, candidate)
-    gates = resample(ratios, tests=len(ratios), seed=settings.seed)
-    metrics = tuple(calibrate(gates, ratios))
+    changes = changes_of(baseline, candidate)
+    gates = resample(changes, tests=len(changes), seed=settings.seed)
+    metrics = tuple(calibrate(gates, changes))
     found = outcomes(gates, {metric.metric: metric.margin for metric in metrics})
     low, high = proportion(found["regression"], len(gates))
     return Calibration(
@@ -53,9 +54,9 @@ def summarize(
         artifact=baseline[0].artifact,
         workload=workload,
         settings=settings,
-        pairs=len(baseline),
-        rejected_pairs=rejected,
-        ratios=ratios,
+        pairs=len(baseline) - disturbed,
+        disturbed_pairs=disturbed,
+        changes=changes,
         metrics=metrics,
         runs=len(gates),
         false_alarms=found["regression"],
@@ -65,15 +66,16 @@ def summarize(
     )
 
 
-def log_ratios(
+def changes_of(
     baseline: Sequence[MeasurementRecord], candidate: Sequence[MeasurementRecord]
 ) -> dict[str, tuple[float, ...]]:
-    """Logarithm of candidate over baseline of each pair, by metric that a gate judges by default."""
+    """Change of each pair, by metric that a gate judges by default: the logarithm of a ratio, or a difference."""
     found: dict[str, tuple[float, ...]] = {}
     for name in gated():
-        one, two = METRICS[name].pairs(baseline, candidate)
-        if 2 * len(one) > len(baseline):
-            found[name] = tuple(math.log(c / b) for b, c in zip(one, two, strict=True))
+        metric = METRICS[name]
+        one, two = metric.pairs(baseline, candidate)
+        if one and 2 * len(one) > len(baseline):
+            found[name] = tuple(c - b if metric.difference else math.log(c / b) for b, c in zip(one, two, strict=True))
     return found
 
 
@@ -81,11 +83,14 @@ def section(calibration: Calibration) -> Section:
     """A calibration as a table."""
     return Section(
         title=f"This machine, from {calibration.pairs} pairs of {calibration.artifact} with itself",
-        headings=("metric", "deviation of a pair", "smallest seen change", "margin", "called worse from"),
+        headings=("metric", "deviation of a pair", "with the next pair", "smallest seen change", "called worse from"),
         lines=[
             (
                 METRICS[m.metric].title,
-                *(f"{value * 100:.1f} %" for value in (m.deviation, m.detectable, m.margin, m.caught)),
+                f"{_size(m, m.deviation)} ({_size(m, m.deviation_low)} to {_size(m, m.deviation_high)})",
+                f"{m.autocorrelation:+.2f}",
+                _size(m, m.detectable),
+                f"{_size(m, m.caught)} at a margin of {_size(m, m.margin)}",
             )
             for m in calibration.metrics
         ],
@@ -98,11 +103,15 @@ def section(calibration: Calibration) -> Section:
     )
 
 
+def _size(calibration: MetricCalibration, change: float | None) -> str:
+    return "never" if change is None else margin_text(METRICS[calibration.metric], change)
+
+
 def said(calibration: Calibration | None) -> str:
     """A calibration in a line."""
     if calibration is None:
-        return "none of this machine, so built-in margins; slimner calibrate measures it"
-    sees = ", ".join(f"{METRICS[m.metric].title} +{m.caught * 100:.1f} %" for m in calibration.metrics)
+        return "none of this machine; slimner calibrate tells what it can see"
+    sees = ", ".join(f"{METRICS[m.metric].title} +{_size(m, m.caught)}" for m in calibration.metrics if m.caught)
     return (
         f"of {calibration.date} with {calibration.artifact}: {calibration.false_alarms} false alarms in "
         f"{calibration.runs} resampled gates (95 % {calibration.false_alarm_low * 100:.2f} to "
@@ -111,11 +120,11 @@ def said(calibration: Calibration | None) -> str:
 
 
 def resample(
-    ratios: Mapping[str, Sequence[float]], *, tests: int, runs: int = RUNS, looks: Sequence[int] = LOOKS, seed: int = 1
+    changes: Mapping[str, Sequence[float]], *, tests: int, runs: int = RUNS, looks: Sequence[int] = LOOKS, seed: int = 1
 ) -> list[Intervals]:
-    """Gates whose pairs are drawn from `ratios` (logarithms, by metric) with replacement, two in a row as measured."""
+    """Gates whose pairs are drawn from `changes` (by metric) with replacement, two in a row as measured."""
     draw = np.random.default_rng(seed)
-    columns = {name: np.asarray(values) for name, values in ratios.items()}
+    columns = {name: np.asarray(values) for name, values in changes.items()}
     blocks = min(map(len, columns.values())) // 2
     level = shared_level(tests, len(looks))
     found: list[Intervals] = []
@@ -131,8 +140,11 @@ def resample(
     return found
 
 
-def _moved(change: Change, by: float) -> Change:
-    """A change of logarithms as a relative one, as if the candidate had changed by `by` more."""
+def _moved(change: Change, by: float, metric: Metric) -> Change:
+    """The change of a resampled gate as it is judged, if the candidate had changed by `by` more."""
+    if metric.difference:
+        low, high = (None if end is None else end + by for end in (change.low, change.high))
+        return Change(value=change.value + by, low=low, high=high, level=change.level, n=change.n)
     shift = math.log1p(by)
     low, high = (None if end is None else math.expm1(end + shift) for end in (change.low, change.high))
     return Change(value=math.expm1(change.value + shift), low=low, high=high, level=change.level, n=change.n)
@@ -150,7 +162,7 @@ def _outcome(gate: Intervals, margins: Mapping[str, float], shifts: Mapping[str,
     for look in gate:
         verdicts: list[MetricVerdict] = []
         for name, margin in margins.items():
-            change = _moved(look[name], shifts.get(name, 0.0))
+            change = _moved(look[name], shifts.get(name, 0.0), METRICS[name])
             verdict = judge(change, margin, METRICS[name])
             verdicts.append(MetricVerdict(metric=name, change=change, margin=margin, verdict=verdict))
         outcome = settle(verdicts)
@@ -159,20 +171,45 @@ def _outcome(gate: Intervals, margins: Mapping[str, float], shifts: Mapping[str,
     return outcome
 
 
-def calibrate(gates: Sequence[Intervals], ratios: Mapping[str, Sequence[float]]) -> Iterator[MetricCalibration]:
+def calibrate(gates: Sequence[Intervals], changes: Mapping[str, Sequence[float]]) -> Iterator[MetricCalibration]:
     """What each metric can show, from its resampled gates."""
-    for name, values in ratios.items():
+    for name, values in changes.items():
         metric = METRICS[name]
-        detectable = _smallest(partial(_detected, gates, metric))
-        margin = max(metric.floor, detectable)
-        caught = _smallest(partial(_called_worse, gates, metric, margin))
+        unit = metric.margin if metric.difference else 0.01
+        deviation = float(np.std(values, ddof=1))
+        low, high = _deviation_factors(len(values))
+        detectable = _smallest(partial(_detected, gates, metric), unit)
+        caught = _smallest(partial(_called_worse, gates, metric, metric.margin), unit)
         yield MetricCalibration(
             metric=name,
-            deviation=float(np.std(values, ddof=1)),
-            detectable=round(detectable, 5),
-            margin=round(margin, 5),
-            caught=round(caught, 5),
+            deviation=deviation,
+            deviation_low=low * deviation,
+            deviation_high=high * deviation,
+            autocorrelation=_autocorrelation(values),
+            detectable=detectable,
+            margin=metric.margin,
+            caught=caught,
         )
+
+
+def _autocorrelation(values: Sequence[float]) -> float:
+    """Correlation of each value with the next one; 0 where all are the same."""
+    centred = np.asarray(values, dtype=np.float64) - np.mean(values)
+    total = float((centred**2).sum())
+    return float((centred[1:] * centred[:-1]).sum()) / total if total else 0.0
+
+
+def _deviation_factors(n: int) -> tuple[float, float]:
+    """Ends of the 95 % interval of a standard deviation from n values, as shares of it.
+
+    From quantiles of chi-squared by the cube root of E. Wilson and M. Hilferty (PNAS 17, 1931).
+    """
+    freedom = n - 1
+
+    def quantile(z: float) -> float:
+        return freedom * (1 - 2 / (9 * freedom) + z * math.sqrt(2 / (9 * freedom))) ** 3
+
+    return math.sqrt(freedom / quantile(1.96)), math.sqrt(freedom / quantile(-1.96))
 
 
 def _worsened(change: float, metric: Metric) -> float:
@@ -184,7 +221,7 @@ def _detected(gates: Sequence[Intervals], metric: Metric, change: float) -> floa
     by = _worsened(change, metric)
 
     def seen(gate: Intervals) -> bool:
-        lows = (harm(_moved(look[metric.name], by), metric).low for look in gate)
+        lows = (harm(_moved(look[metric.name], by, metric), metric).low for look in gate)
         return any(low is not None and low > 0 for low in lows)
 
     return sum(map(seen, gates)) / len(gates)
@@ -195,12 +232,15 @@ def _called_worse(gates: Sequence[Intervals], metric: Metric, margin: float, cha
     return found["regression"] / len(gates)
 
 
-def _smallest(power: Callable[[float], float]) -> float:
-    """The smallest change that reaches the power, by bisection to a hundredth of itself."""
-    low, high = 0.0, 0.01
-    while power(high) < POWER and high < LARGEST:
+def _smallest(power: Callable[[float], float], unit: float) -> float | None:
+    """The smallest change that reaches the power, by bisection to a hundredth of itself; None if none up to 400 times
+    `unit` does."""
+    low, high = 0.0, unit
+    while power(high) < POWER:
+        if high >= LARGEST * unit:
+            return None
         low, high = high, high * 2
-    while high - low > 0.01 * high and high > 1e-4:
+    while high - low > 0.01 * high and high > 0.01 * unit:
         middle = (low + high) / 2
         low, high = (middle, high) if power(middle) < POWER else (low, middle)
     return high

@@ -26,6 +26,11 @@ def seconds(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f} s"
 
 
+def megabytes_per_hundred(value: float | None) -> str:
+    """Bytes a hundred answers as megabytes."""
+    return MISSING if value is None else f"{value / 1e6:.2f} MB per 100"
+
+
 def per_second(value: float | None) -> str:
     """Answers per second."""
     return MISSING if value is None else f"{value:.1f} /s" if value < 10 else f"{value:.0f} /s"
@@ -43,6 +48,7 @@ def percent(value: float | None) -> str:
 
 FORMATS: Mapping[Unit, Callable[[float | None], str]] = {
     "bytes": megabytes,
+    "bytes/100": megabytes_per_hundred,
     "ms": milliseconds,
     "s": seconds,
     "1/s": per_second,
@@ -66,7 +72,7 @@ def points(change: Interval) -> str:
     return f"{change.value:+.2f} pp, 95 % {change.low:+.2f} to {change.high:+.2f}"
 
 
-SCALES: Mapping[Unit, float] = {"bytes": 1e6, "pp": 0.01}
+SCALES: Mapping[Unit, float] = {"bytes": 1e6, "bytes/100": 1e6, "pp": 0.01}
 
 
 def spread_of(figure: Spread | None, metric: Metric) -> str:

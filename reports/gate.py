@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION
-from ..core.gate_records import Calibration, Check, Outcome
+from ..core.gate_records import Check, Outcome
 from ..core.metrics import F1, METRICS, Metric, gated, limits, metric_of
 from ..core.verdicts import Comparison, MetricVerdict, Side, surely_no_worse
 from ..eval import f1_interval
 from .comparison import measured_row
 from .formatting import show
 from .policy import Policy
-from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of
+from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of, margin_text
 
 NOT_MEASURED = "not measured"
 
@@ -24,21 +24,22 @@ EXIT_CODES: dict[Outcome, int] = {
 }
 
 
-def margins(policy: Policy, calibration: Calibration | None) -> tuple[dict[str, float], str]:
+def margins(policy: Policy) -> tuple[dict[str, float], str]:
     """The margin of each metric that is judged, and where they are from.
+
+    A margin says what matters to the user; what a calibration found of the machine's noise never widens one.
 
     The metrics are those of the policy's margins, else the default ones; F1 is judged at the policy's largest drop.
     """
     found: dict[str, float] = {}
     if policy.f1_max_drop_pp is not None:
         found["f1"] = policy.f1_max_drop_pp
-    measured = calibration.margins if calibration else {}
     sources: list[str] = []
     for name in policy.margins or [name for name in gated() if name != "f1"]:
         given = policy.margins.get(name)
-        found[name] = given if given is not None else measured.get(name, METRICS[name].margin)
-        source = "policy" if given is not None else "calibrated" if name in measured else "built-in"
-        sources.append(f"{METRICS[name].title} {found[name] * 100:.1f} % ({source})")
+        found[name] = given if given is not None else METRICS[name].margin
+        source = "policy" if given is not None else "built-in"
+        sources.append(f"{METRICS[name].title} {margin_text(METRICS[name], found[name])} ({source})")
     if "f1" in found:
         sources.insert(0, f"F1 {found['f1']:g} pp (policy)")
     return found, ", ".join(sources)

@@ -38,7 +38,7 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
     if comparison.pairs:
         remarks.append(
             f"{comparison.pairs} pairs of fresh processes, order by seed {comparison.seed}"
-            + (f", {comparison.rejected_pairs} disturbed ones thrown away" if comparison.rejected_pairs else "")
+            + (f", {comparison.disturbed_pairs} more were disturbed" if comparison.disturbed_pairs else "")
         )
     remarks.append(comparison.correction)
     return Section(title=title, headings=HEADINGS, lines=lines, remarks=remarks)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ..core.errors import UserError
-from ..core.metrics import METRICS, WRITTEN, canonical, limits, objectives
+from ..core.metrics import METRICS, WRITTEN, Metric, canonical, limits, margined, objectives
 from ..core.outside import decode_toml, read_text
 from ..core.records import Record
 from ..core.units import POINTS, SHARES, SIZES, quantity
@@ -59,6 +59,10 @@ def read_policy(path: str | Path) -> Policy:
     return _Reader(path, text, decode_toml(text, path)).policy()
 
 
+def _margin_units(metric: Metric) -> Mapping[str, float]:
+    return WRITTEN[metric.unit] if metric.difference else SHARES
+
+
 class _Reader:
     """One policy file."""
 
@@ -86,8 +90,8 @@ class _Reader:
         self._contradictions(limited)
         tie = self._number("tie", self.content["tie"], SHARES) if "tie" in self.content else Policy().tie
         margins = {
-            key: None if value == AUTO else self._number(key, value, SHARES, "margins")
-            for key, value in self._table("margins", objectives()).items()
+            key: None if value == AUTO else self._number(key, value, _margin_units(METRICS[key]), "margins")
+            for key, value in self._table("margins", margined()).items()
         }
         return Policy(
             source=str(self.path),

@@ -114,12 +114,20 @@ def _bucket(samples: Sequence[float]) -> str:
     return f"{milliseconds(p50)} / {milliseconds(p95)} ({len(samples)})"
 
 
-UNIT_ENDINGS: Mapping[Unit, str] = {"bytes": "_bytes", "ms": "_ms", "s": "_s", "pp": "", "1/s": "", "1/s/GiB": ""}
+UNIT_ENDINGS: Mapping[Unit, str] = {
+    "bytes": "_bytes",
+    "bytes/100": "_bytes_per_100",
+    "ms": "_ms",
+    "s": "_s",
+    "pp": "",
+    "1/s": "",
+    "1/s/GiB": "",
+}
 
 
 def csv_columns() -> tuple[str, ...]:
     """Headings of the CSV table: each metric by its name and unit, with the ends of its interval."""
-    figures = [f"{metric.name}{UNIT_ENDINGS[metric.unit]}" for metric in METRICS.values()]
+    figures = [f"{metric.name}{UNIT_ENDINGS.get(metric.unit, '')}" for metric in METRICS.values()]
     return (
         "variant",
         *(f"f1_change_pp{end}" for end in ("", "_low", "_high")),

@@ -8,8 +8,8 @@ import msgspec
 
 from ..core.machine import FINGERPRINT
 from ..core.metrics import F1, METRICS, Kind, Metric, metric_of
-from ..core.paired import LOOKS, Change, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
-from ..core.records import Record
+from ..core.paired import LOOKS, Change, difference_of_pairs, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
+from ..core.records import MeasurementRecord, Record
 from ..core.statistics import DRIFT
 from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge, surely_no_worse
 from ..eval import f1_change, plan_from_pair
@@ -94,7 +94,7 @@ def compare_sides(
         verdicts=tuple(verdicts),
         types=types,
         sentences=sentences,
-        pairs=len(baseline.measurements) if paired else 0,
+        pairs=sum(map(_counts, baseline.measurements, candidate.measurements)) if paired else 0,
         looks=tuple(looks),
         correction=correction(question, planned_looks if paired else 1, len(types)),
         seed=question.seed,
@@ -202,12 +202,14 @@ def _measured(
 ) -> MetricVerdict:
     if not paired and (reason := differs(metric.kind, baseline, candidate)):
         return _other(metric.name, margin, reason)
+    if not paired and metric.difference:
+        return _other(metric.name, margin, "it is judged in pairs of processes only")
     measured = baseline.measurements, candidate.measurements
     one, two = metric.pairs(*measured) if paired else map(metric.values, measured)
     if not one or not two:
         return _missing(metric.name, margin, "was not measured, or from too few samples")
     if paired:
-        change = ratio_of_pairs(one, two, level)
+        change = (difference_of_pairs if metric.difference else ratio_of_pairs)(one, two, level)
     else:
         drift = DRIFT if metric.kind == "timing" else 0.0
         change = ratio_of_groups(one, two, level, drift=drift)
@@ -226,6 +228,11 @@ def _measured(
     )
 
 
+def _counts(one: MeasurementRecord, two: MeasurementRecord) -> bool:
+    """Whether the times of a pair count."""
+    return not (one.disturbed or two.disturbed)
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -235,8 +242,7 @@ def change_of(verdict: MetricVerdict) -> str:
     change = verdict.change
     if change is None:
         return "-"
-    points = metric_of(verdict.metric) is F1
-    scale, unit, digits = (1.0, "pp", 2) if points else (100.0, "%", 1)
+    scale, unit, digits = _written(metric_of(verdict.metric))
     text = f"{change.value * scale:+.{digits}f} {unit}"
     if change.low is None or change.high is None or change.low == change.high:
         return text
@@ -247,5 +253,17 @@ def margin_of(verdict: MetricVerdict) -> str:
     """The margin in the unit of its change."""
     if verdict.margin is None:
         return "-"
-    points = metric_of(verdict.metric) is F1
-    return f"{verdict.margin:g} pp" if points else f"{verdict.margin * 100:.1f} %"
+    return margin_text(metric_of(verdict.metric), verdict.margin)
+
+
+def margin_text(metric: Metric, margin: float) -> str:
+    """A margin of a metric in the unit of its change."""
+    scale, unit, digits = _written(metric)
+    return f"{margin:g} pp" if unit == "pp" else f"{margin * scale:.{digits}f} {unit}"
+
+
+def _written(metric: Metric) -> tuple[float, str, int]:
+    """Factor, unit and digits of a change of a metric."""
+    if metric is F1:
+        return 1.0, "pp", 2
+    return (1e-6, "MB per 100", 2) if metric.difference else (100.0, "%", 1)

@@ -46,7 +46,7 @@ from slimner.core.verdicts import judge
 from slimner.eval import CorpusSource, f1_change, read_corpus
 from slimner.jobs import evaluate
 from slimner.jobs.calibrating import path_of
-from slimner.reports.calibration import log_ratios, outcomes, resample, said, summarize
+from slimner.reports.calibration import changes_of, outcomes, resample, said, summarize
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
 from slimner.variants.building import build
@@ -62,7 +62,7 @@ OUTCOMES = ("pass", "regression", "inconclusive", "failed")
 class Pool(msgspec.Struct):
     """The pairs of one kind."""
 
-    rejected: int
+    disturbed: int
     pairs: list[Pair]
 
 
@@ -108,18 +108,18 @@ def measure(out: Path, seed: int) -> None:
         run = Tally(looks=(count,))
         for pair in measure_pairs(where["base"], where[kind], "news-zh", settings, journal=journal):
             run.take(pair)
-            say(f"{kind}: pair {pair.number}, {len(run.rejected)} disturbed")
+            say(f"{kind}: pair {pair.number}, {len(run.pairs) - run.undisturbed} disturbed")
             if run.ended:
                 break
-        write_json(path, Pool(len(run.rejected), run.pairs), indent=0)
+        write_json(path, Pool(len(run.pairs) - run.undisturbed, run.pairs), indent=0)
         journal.finish()
         say(f"{kind}: {len(run.pairs)} pairs in {time.monotonic() - begun:.0f} s ({run.ended})")
         if kind == "nothing":
             calibration = summarize(
-                run.baseline[:40],
-                run.candidate[:40],
+                [pair.baseline for pair in run.pairs],
+                [pair.candidate for pair in run.pairs],
                 date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-                rejected=len(run.rejected),
+                disturbed=len(run.pairs) - run.undisturbed,
                 workload=read_workload("news-zh").facts,
                 settings=settings,
             )
@@ -141,13 +141,13 @@ def simulate(out: Path, seed: int) -> None:
     """Resample gates from the pools, judge the same data by pytest-benchmark's rule, and plant F1."""
     from slimner.core.gate_records import Calibration
 
-    margins = read_json(out / "calibration.json", Calibration).margins
+    margins = {m.metric: m.margin for m in read_json(out / "calibration.json", Calibration).metrics}
     found: dict[str, dict[str, int]] = {}
     rule = parse_compare_fail(RULE)
     random = np.random.default_rng(seed)
     for kind, pool in pools(out).items():
         baseline, candidate = [pair.baseline for pair in pool.pairs], [pair.candidate for pair in pool.pairs]
-        ratios = log_ratios(baseline, candidate)
+        ratios = changes_of(baseline, candidate)
         gates = resample(ratios, tests=len(ratios), runs=RUNS, seed=seed)
         found[kind] = dict(outcomes(gates, margins))
         alarms = 0
@@ -212,7 +212,7 @@ def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
                 "kind": kind,
                 "code": ended.returncode,
                 "pairs": [c["pairs"] for c in record.get("comparisons", [])],
-                "rejected": [c["rejected_pairs"] for c in record.get("comparisons", [])],
+                "rejected": [c["disturbed_pairs"] for c in record.get("comparisons", [])],
                 "ended": [c["ended"] for c in record.get("comparisons", [])],
                 "seconds": round(time.monotonic() - begun, 1),
                 "checks": checks,

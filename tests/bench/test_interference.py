@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from slimner.bench import Step, measure
-from slimner.bench.interference import Meter, taints
+from slimner.bench.interference import Meter, taints, turn_taints
 from slimner.bench.process import MOST_ATTEMPTS, in_blocks
 from slimner.core.records import Interference, Measuring
 from slimner.variants import open_predictor
@@ -139,3 +139,38 @@ def test_only_the_cores_this_process_may_use_are_watched() -> None:
         end([hog])
     assert beside.other_cores > 0.5
     assert apart.other_cores < beside.other_cores
+
+
+def turn(seconds: float, **seen: float) -> Interference:
+    given = {"own_cores": 1.0, "other_cores": 1.0, "stolen_s": 0.0, "waited_s": 0.0, **seen}
+    return Interference(seconds=seconds, voluntary_switches=0, involuntary_switches=0, throttled_periods=0, **given)
+
+
+@pytest.mark.parametrize("seconds", [0.004, 0.06, 2.0])
+def test_a_turn_is_judged_by_what_happened_to_it_however_long_it_is(seconds: float) -> None:
+    assert turn_taints(turn(seconds), 1) == ()  # somebody else uses a whole core: not this one
+    assert turn_taints(turn(seconds, waited_s=0.1 * seconds), 1) == ("waited for a core",)
+    assert turn_taints(turn(seconds, own_cores=0.85), 1) == ("off its core",)
+    assert turn_taints(turn(seconds, own_cores=1.4), 2) == ()
+
+
+def test_waiting_for_a_core_that_another_process_uses_is_seen() -> None:
+    cores = os.sched_getaffinity(0)
+    core = min(cores)
+    hog = subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"])
+    try:
+        os.sched_setaffinity(0, {core})
+        time.sleep(0.3)
+        meter = Meter()
+        end = time.perf_counter() + 0.5
+        while time.perf_counter() < end:
+            pass
+        seen = meter.stop()
+    finally:
+        os.sched_setaffinity(0, cores)
+        hog.kill()
+        hog.wait()
+    if seen.waited_s is None:
+        pytest.skip("this kernel keeps no schedstat")
+    assert seen.waited_s > 0.2 * seen.seconds
+    assert "waited for a core" in turn_taints(seen, 1)

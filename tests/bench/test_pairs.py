@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from slimner.bench.pairs import Pair, Tally, measure_pairs, order
 from slimner.core.errors import UserError
 from slimner.core.journal import Journal
+from slimner.core.metrics import METRICS
 from slimner.core.records import Measuring
 
 from ..made import block, measurement
@@ -47,7 +48,7 @@ def kept(journal: Journal, disturbed: Sequence[bool]) -> None:
     for number, bad in enumerate(disturbed, 1):
         one, two = measurement("a", number, 10**8, 8.0), measurement("b", number, 10**8, 8.0)
         if bad:
-            two = msgspec.structs.replace(two, blocks=(block(taints=("other load",)),))
+            two = msgspec.structs.replace(two, blocks=(block(taints=("waited for a core",)),))
         journal.put(f"pair {number}", Pair(number=number, baseline_first=True, baseline=one, candidate=two))
 
 
@@ -63,18 +64,27 @@ def resumed(tmp_path: Path, disturbed: Sequence[bool], *, looks: tuple[int, ...]
     return tally
 
 
-def test_an_interrupted_measurement_goes_on_with_its_pairs_and_disturbed_ones_do_not_count(tmp_path: Path) -> None:
+def test_an_interrupted_measurement_goes_on_with_its_pairs_and_disturbed_ones_count_for_memory_only(
+    tmp_path: Path,
+) -> None:
     tally = resumed(tmp_path, [False, True, False, False, True, False], looks=(2, 4))
-    assert [pair.number for pair in tally.pairs] == [1, 3, 4, 6]
-    assert [pair.number for pair in tally.rejected] == [2, 5]
+    assert [pair.number for pair in tally.pairs] == [1, 2, 3, 4, 5, 6]
+    assert tally.undisturbed == 4
     assert tally.looked == [2, 4]
     assert tally.ended == "4 pairs, the most that are looked at"
+    sides = [pair.baseline for pair in tally.pairs], [pair.candidate for pair in tally.pairs]
+    assert len(METRICS["memory"].pairs(*sides)[0]) == 6
+    assert len(METRICS["p50"].pairs(*sides)[0]) == 4
 
 
-def test_a_machine_that_is_never_quiet_ends_it_with_the_reason(tmp_path: Path) -> None:
-    tally = resumed(tmp_path, [True] * 20, looks=(2, 4))
-    assert [pair.number for pair in tally.pairs] == []
-    assert "disturbed by something else" in tally.ended
+def test_the_budget_ends_it_and_not_a_count_of_disturbed_pairs(tmp_path: Path) -> None:
+    tally = Tally(looks=(2, 4), budget_s=3600)
+    kept(Journal(tmp_path / "journal", "x"), [True] * 40)
+    nowhere = tmp_path / "nowhere"
+    measured = measure_pairs(nowhere, nowhere, "none", SETTINGS, journal=Journal(tmp_path / "journal", "x"))
+    assert not any(tally.take(pair) for pair in islice(measured, 40))
+    assert (tally.undisturbed, tally.ended) == (0, "")
+    assert 0 <= tally.left_s <= 3600
 
 
 def test_a_spent_budget_ends_it_with_what_there_is(tmp_path: Path) -> None:
