@@ -68,7 +68,7 @@ def tradeoff(rows: Sequence[Row], winner: str | None) -> bytes | None:
     axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend, clear of the points
     axes.set_xlim(0, 1.08 * max(r.value("memory") or 0 for r in shown) / 1e6)
     axes.legend(frameon=False, fontsize=9, loc="upper left", markerscale=0.6)
-    axes.set_xlabel("memory in steady state (PSS, MB)")
+    axes.set_xlabel("memory after the workload (RSS, MB)")
     axes.set_ylabel("strict F1 (%), 95 % interval")
     axes.set_title("Accuracy, memory and latency (area: p50)", loc="left", fontsize=11)
     return _png(figure)

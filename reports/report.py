@@ -89,9 +89,9 @@ def _sections(
     yield (
         "F1 is strict (seqeval, IOB2) with its 95 % bootstrap interval over sentences; change is in percentage points "
         "against the baseline, paired. Cold start runs from exec to the first answer, files in the page cache. Memory "
-        "is PSS after the workload, peak is the highest resident size (VmHWM); MB are 10^6 bytes. p50 and p95 "
-        "are of one text at a time; qps are answers a second to five threads of one process. ± is half the 95 % "
-        "interval over fresh processes."
+        "is resident memory after the workload (RSS), peak is the highest resident size (VmHWM); MB are 10^6 bytes. "
+        "p50 and p95 are of one text at a time; qps are answers a second to five threads of one process. ± is half "
+        "the 95 % interval over fresh processes."
     )
     for path, caption in drawn:
         yield f"![{caption}]({path})\n\n{caption}."
