@@ -52,13 +52,14 @@ def check_calibration(calibration: Calibration) -> None:
     for i, metric in enumerate(calibration.metrics):
         if metric.metric not in METRICS:
             _wrong(f"$.metrics[{i}].metric", f"no metric '{metric.metric}'")
-        for field in ("deviation", "detectable", "margin", "caught"):
-            if getattr(metric, field) < 0:
+        for field in ("deviation", "deviation_low", "deviation_high", "detectable", "margin", "caught"):
+            if (getattr(metric, field) or 0) < 0:
                 _wrong(f"$.metrics[{i}].{field}", "below 0")
-    for name, ratios in calibration.ratios.items():
+    for name, changes in calibration.changes.items():
         if name not in METRICS:
-            _wrong("$.ratios", f"no metric '{name}'")
-        _as_many(ratios, calibration.pairs, f"$.ratios.{name}", "pairs")
+            _wrong("$.changes", f"no metric '{name}'")
+        if len(changes) > calibration.pairs + calibration.disturbed_pairs:
+            _wrong(f"$.changes.{name}", f"{len(changes)} changes of {calibration.pairs} pairs")
     if calibration.false_alarms + calibration.inconclusive > calibration.runs:
         _wrong("$.runs", "fewer than false_alarms and inconclusive together")
     if not 0 <= calibration.false_alarm_low <= calibration.false_alarm_high <= 1:

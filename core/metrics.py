@@ -164,7 +164,6 @@ METRICS: dict[str, Metric] = {
             meaning="micro F1 over the corpus, strict (seqeval)",
             higher_is_better=True,
             margin=0.0,
-            floor=0.0,
             gated=True,
             column=True,
         ),

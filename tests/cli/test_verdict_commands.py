@@ -90,7 +90,10 @@ def test_a_gate_over_recorded_results_ends_with_each_exit_code(
     [
         (("--baseline", "none.json", "--candidate", "old.json"), "none.json: no such file"),
         (("--baseline", "old.json", "--candidate", "old.json", "--policy", "none.toml"), "none.toml: no such file"),
-        (("--baseline", "old.json", "--candidate", "nothing-there"), "no results file, no artifact and no checkpoint"),
+        (
+            ("--baseline", "old.json", "--candidate", "nothing-there"),
+            "is not a results file, an artifact, a bundle or a checkpoint",
+        ),
         (("--baseline", "old.json", "--candidate", "old.json", "--variant", "lone"), "it has fp32, lean"),
         (("--baseline", "old.json", "--candidate", "old.json", "--budget", "5"), "is no time; write it as 300s"),
         (("--baseline", "cut.json", "--candidate", "old.json"), "cut.json"),

@@ -92,7 +92,16 @@ def test_a_command_refuses_results_that_were_cut_with_exit_code_2(slimner: Slimn
 
 def calibration(**changes: Any) -> Calibration:
     record = make(FIGURES)
-    metric = MetricCalibration(metric="p50", deviation=0.1, detectable=0.05, margin=0.05, caught=0.1)
+    metric = MetricCalibration(
+        metric="p50",
+        deviation=0.1,
+        deviation_low=0.08,
+        deviation_high=0.13,
+        autocorrelation=0.0,
+        detectable=0.05,
+        margin=0.05,
+        caught=0.1,
+    )
     found = Calibration(
         schema=1,
         fingerprint="f",
@@ -102,8 +111,8 @@ def calibration(**changes: Any) -> Calibration:
         workload=record.workload,
         settings=record.settings,
         pairs=2,
-        rejected_pairs=0,
-        ratios={"p50": (0.1, -0.1)},
+        disturbed_pairs=0,
+        changes={"p50": (0.1, -0.1)},
         metrics=(metric,),
         runs=100,
         false_alarms=1,
@@ -117,8 +126,8 @@ def calibration(**changes: Any) -> Calibration:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"pairs": 3}, "ratios.p50"),
-        ({"ratios": {"speed": (0.1, 0.2)}}, "ratios"),
+        ({"pairs": 1}, "changes.p50"),
+        ({"changes": {"speed": (0.1, 0.2)}}, "changes"),
         ({"runs": 3}, "runs"),
         ({"false_alarm_low": 0.5}, "false_alarm_low"),
         ({"metrics": (msgspec.structs.replace(calibration().metrics[0], margin=-0.1),)}, "metrics[0].margin"),
