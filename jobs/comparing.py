@@ -20,12 +20,8 @@ from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
 from ..core.verdicts import Comparison, Side
 from ..eval import Corpus, CorpusSource
 from ..reports import Policy, Question, compare_sides
-<<<<<<< HEAD
 from ..reports.gate import EXIT_CODES, decided_by_scores, margins, settle
-=======
-from ..reports.gate import EXIT_CODES, margins, settle
 from ..reports.verdicts import change_of
->>>>>>> 9e34581 (Memory that does not depend on neighbours; pairs judged by what happened to them; the tail and growth of memory are gated; margins are not widened by noise)
 from ..variants import Artifact
 from .defaults import corpus_for, workload_for
 from .inputs import Source, require, source_of
