@@ -82,6 +82,10 @@ proc_name = "slimner"
 _early_deaths = 0
 
 
+def pre_request(worker: Any, request: Any) -> None:
+    """Nothing: the default logs the decoded path, in which a client may have put line feeds."""
+
+
 def pre_fork(server: Any, worker: Any) -> None:
     """A worker is about to begin."""
     worker.begun = time.monotonic()
