@@ -8,6 +8,7 @@ import resource
 import time
 from pathlib import Path
 
+from ..core.machine import cgroup_paths
 from ..core.records import Interference
 
 # What disturbs a block. /proc/stat counts in ticks of 10 ms, so short blocks need an absolute floor as well; and it
@@ -121,15 +122,8 @@ def throttled_periods() -> int:
 
 
 def _quota_files() -> list[Path]:
-    paths: list[Path] = []
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return paths
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            paths.append(Path(f"/sys/fs/cgroup{path}") / "cpu.stat")
-        elif "cpu" in controllers.split(","):
-            paths += [Path(f"/sys/fs/cgroup/cpu{path}") / "cpu.stat", Path("/sys/fs/cgroup/cpu/cpu.stat")]
-    return paths
+    paths = cgroup_paths()
+    found = [Path(f"/sys/fs/cgroup{paths['']}") / "cpu.stat"] if "" in paths else []
+    if "cpu" in paths:
+        found += [Path(f"/sys/fs/cgroup/cpu{paths['cpu']}") / "cpu.stat", Path("/sys/fs/cgroup/cpu/cpu.stat")]
+    return found

@@ -13,7 +13,7 @@ from ..core.ledger_records import ImportLedger, Minimum, ServerPoint, Trial
 from ..core.machine import thread_environment
 from ..core.records import MeasurementRecord, Measuring, Record
 from .dependencies import import_ledger
-from .limits import Limit, forget_files, minimum
+from .limits import MemoryLimit, drop_from_page_cache, minimum
 from .load import Load, answer_in_child, expected_answers, run_closed
 from .server import gunicorn, serving
 from .session import Step, measure
@@ -36,7 +36,7 @@ START_TIMEOUT_S = 180.0
 Progress = Callable[[str], None]
 
 
-class Answered(Record, frozen=True, kw_only=True):
+class LimitedAnswers(Record, frozen=True, kw_only=True):
     """What a process under a limit says."""
 
     seconds: float
@@ -120,8 +120,8 @@ def artifact_minimum(
     free = answering.run(timeout_s=settings.timeout_s, environment=environment)
     files = [Path(name) for name in free.files]
 
-    def attempt(limit: Limit) -> str:
-        forget_files(files)
+    def attempt(limit: MemoryLimit) -> str:
+        drop_from_page_cache(files)
         try:
             answered = answering.run(
                 timeout_s=SLOWER * free.seconds + GRACE_S, environment=environment, prefix=limit.prefix
@@ -148,8 +148,8 @@ def server_minimum(
     requests = 2 * workers * len(expected)
     files: list[Path] = []
 
-    def attempt(limit: Limit) -> str:
-        forget_files(files)
+    def attempt(limit: MemoryLimit) -> str:
+        drop_from_page_cache(files)
         try:
             with serving(command, environment, workers=workers, prefix=limit.prefix, timeout_s=60.0) as service:
                 files[:] = mapped_files(service.process)
@@ -185,8 +185,8 @@ def mapped_files(process: int | str = "self") -> list[Path]:
     return [Path(name) for name in names]
 
 
-def answer_and_tell_files(directory: Path, workload: str) -> Answered:
+def answer_and_tell_files(directory: Path, workload: str) -> LimitedAnswers:
     """The child's job under a limit: open, answer every text, and tell which files are mapped."""
     begun = time.perf_counter()
     answers = answer_in_child(directory, workload)
-    return Answered(seconds=time.perf_counter() - begun, answers=answers, files=list(map(str, mapped_files())))
+    return LimitedAnswers(seconds=time.perf_counter() - begun, answers=answers, files=list(map(str, mapped_files())))

@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 
 from ..core.ledger_records import Minimum, Trial
+from ..core.machine import cgroup_paths
 
 RESOLUTION_BYTES = 8_000_000
 CONFIRMATIONS = 2
 UNLIMITED = None
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A limit in force: the command that puts a program under it, and how to see whether something was killed."""
 
     name: str
@@ -36,7 +37,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def limited(size: int) -> Iterator[Limit]:
+def limited(size: int) -> Iterator[MemoryLimit]:
     """A limit of `size` bytes: a memory cgroup if one can be made here, otherwise on private writable memory.
 
     A cgroup counts pages of files too, but lets the kernel drop and read them again; the other limit (RLIMIT_DATA)
@@ -44,13 +45,13 @@ def limited(size: int) -> Iterator[Limit]:
     """
     group = _make_group(size)
     if group is None:
-        yield Limit(
+        yield MemoryLimit(
             name="limit on private writable memory of each process (RLIMIT_DATA)",
             prefix=("sh", "-c", f'ulimit -d {size // 1024} && exec "$@"', "sh"),
         )
         return
     try:
-        yield Limit(
+        yield MemoryLimit(
             name=f"memory cgroup v{2 if (group / 'memory.max').exists() else 1}",
             prefix=("sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh"),
             group=group,
@@ -61,15 +62,13 @@ def limited(size: int) -> Iterator[Limit]:
 
 def _groups() -> Iterator[Path]:
     """Directories in which a memory cgroup may be made."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-            _, controllers, path = line.split(":", 2)
-            if "memory" in controllers.split(","):
-                yield Path(f"/sys/fs/cgroup/memory{path}")
-                yield Path("/sys/fs/cgroup/memory")
-            elif not controllers:
-                yield Path(f"/sys/fs/cgroup{path}")
-                yield Path(f"/sys/fs/cgroup{path}").parent
+    paths = cgroup_paths()
+    if "memory" in paths:
+        yield Path(f"/sys/fs/cgroup/memory{paths['memory']}")
+        yield Path("/sys/fs/cgroup/memory")
+    if "" in paths:
+        yield Path(f"/sys/fs/cgroup{paths['']}")
+        yield Path(f"/sys/fs/cgroup{paths['']}").parent
 
 
 def _make_group(size: int) -> Path | None:
@@ -114,7 +113,7 @@ def _remove(group: Path) -> None:
             return
 
 
-def forget_files(paths: Sequence[Path]) -> None:
+def drop_from_page_cache(paths: Sequence[Path]) -> None:
     """Drop files that nobody has mapped from the page cache, so that a cgroup is charged for reading them again."""
     for path in paths:
         with contextlib.suppress(OSError):
@@ -127,7 +126,7 @@ def forget_files(paths: Sequence[Path]) -> None:
 
 def minimum(
     what: str,
-    attempt: Callable[[Limit], str],
+    attempt: Callable[[MemoryLimit], str],
     *,
     highest: int,
     each: str = "",

@@ -14,7 +14,7 @@ from ..core.store import read_results, write_text
 from ..core.units import POINTS, quantity
 from ..eval import Corpus, CorpusSource, Plan, plan_from_corpus, plans_from_results, read_corpus
 from ..eval.corpora import RULES, write
-from ..eval.inspection import Inspection, Spread, inspect
+from ..eval.inspection import Inspection, LengthRange, inspect
 from . import options
 
 F1_DROP = "f1_max_drop"
@@ -192,5 +192,5 @@ def _lines(facts: Inspection, list_defects: bool) -> Iterator[str]:
             yield f"{'':<12}{example[:80]}"
 
 
-def _range(spread: Spread, unit: str) -> str:
+def _range(spread: LengthRange, unit: str) -> str:
     return f"{spread.shortest:,} to {spread.longest:,} {unit}, p50 {spread.p50:,}, p95 {spread.p95:,}"

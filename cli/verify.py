@@ -10,7 +10,7 @@ from .. import zoo
 from ..core import child
 from ..core.errors import EXIT_PASS
 from ..core.machine import thread_environment
-from ..serve.bundle import judge, open_served, replay_in_child
+from ..serve.bundle import check_golden, open_served, replay_in_child
 from . import options
 
 
@@ -32,7 +32,7 @@ def verify(bundle: Path | None, timeout: float, as_json: bool) -> int:
     with options.err_console().status("replaying golden inputs"):
         replay = child.call(replay_in_child, served.model, served.golden, threads)
         wrong = replay.run(timeout_s=timeout, environment=thread_environment(threads))
-    note = judge(served, wrong)
+    note = check_golden(served, wrong)
     if as_json:
         options.print_json(served.bundle or served.manifest)
         return EXIT_PASS

@@ -90,7 +90,8 @@ def _processor() -> tuple[str, tuple[str, ...]]:
     return name, tuple(flag for flag in INSTRUCTION_SETS if flag in flags)
 
 
-def _cgroup_paths() -> dict[str, str]:
+def cgroup_paths() -> dict[str, str]:
+    """Path of this process's cgroup by controller; that of cgroup v2 has the empty name. Empty without cgroups."""
     paths: dict[str, str] = {}
     for line in (_read("/proc/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -100,7 +101,7 @@ def _cgroup_paths() -> dict[str, str]:
 
 
 def _memory_limit() -> int | None:
-    paths = _cgroup_paths()
+    paths = cgroup_paths()
     candidates = [
         f"/sys/fs/cgroup{paths.get('', '')}/memory.max",
         "/sys/fs/cgroup/memory.max",
@@ -112,7 +113,7 @@ def _memory_limit() -> int | None:
 
 
 def _cpu_quota() -> float | None:
-    paths = _cgroup_paths()
+    paths = cgroup_paths()
     for path in (f"/sys/fs/cgroup{paths.get('', '')}/cpu.max", "/sys/fs/cgroup/cpu.max"):
         text = _read(path)
         if text and not text.startswith("max"):

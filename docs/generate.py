@@ -376,8 +376,9 @@ def type_text(annotation: typing.Any) -> str:
 
 def main() -> None:
     """Write every page, and remove what is left of others."""
+    written = pages()  # before anything is removed: what cannot be generated leaves the old pages
     shutil.rmtree(REFERENCE, ignore_errors=True)
-    for name, text in pages().items():
+    for name, text in written.items():
         path = REFERENCE / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

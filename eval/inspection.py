@@ -12,7 +12,7 @@ from .corpora import Corpus, Defect, Sentence, counts
 from .planning import Plan
 
 
-class Spread(Record, frozen=True, kw_only=True):
+class LengthRange(Record, frozen=True, kw_only=True):
     """Smallest, middle and largest of some lengths, and that which 95 % do not exceed."""
 
     shortest: int
@@ -31,7 +31,7 @@ class TypeFacts(Record, frozen=True, kw_only=True):
     mentions: int
     sentences: int
     distinct: int
-    length_characters: Spread
+    length_characters: LengthRange
     known: int | None = None
 
 
@@ -78,8 +78,8 @@ class Inspection(Record, frozen=True, kw_only=True):
     without_entities: int
     entities: int
     characters: int
-    length_characters: Spread
-    length_words: Spread | None
+    length_characters: LengthRange
+    length_words: LengthRange | None
     types: tuple[TypeFacts, ...]
     duplicates: int
     contradictions: int
@@ -88,9 +88,9 @@ class Inspection(Record, frozen=True, kw_only=True):
     plans: tuple[Plan, ...] = ()
 
 
-def _spread(lengths: Sequence[int]) -> Spread:
+def _spread(lengths: Sequence[int]) -> LengthRange:
     low, middle, high, top = np.percentile(lengths, [0, 50, 95, 100], method="inverted_cdf")
-    return Spread(shortest=int(low), p50=int(middle), p95=int(high), longest=int(top))
+    return LengthRange(shortest=int(low), p50=int(middle), p95=int(high), longest=int(top))
 
 
 def _mentions(sentences: Sequence[Sentence]) -> dict[str, list[str]]:

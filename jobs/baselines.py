@@ -10,7 +10,7 @@ from ..core.errors import UserError
 from ..core.records import Record, Results
 from ..core.store import read_results, write_json
 from ..core.verdicts import Comparison, sides
-from ..reports import Policy, Question
+from ..reports import Policy, Terms
 from ..reports.gate import margins
 from .comparing import compare_recorded
 from .inputs import results_in
@@ -44,7 +44,7 @@ def update_baseline(
         before, after = sides(read_results(path), str(path)), sides(new, str(results))
         update = BaselineUpdate(
             variants=new.settings.variants,
-            comparisons=tuple(compare_recorded(before, after, Question(margins=judged))),
+            comparisons=tuple(compare_recorded(before, after, Terms(margins=judged))),
             come=tuple(sorted(set(after) - set(before))),
             gone=tuple(sorted(set(before) - set(after))),
         )

@@ -19,8 +19,8 @@ from ..core.metrics import metric_of
 from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
 from ..core.verdicts import Comparison, Side
 from ..eval import Corpus, CorpusSource
-from ..reports import Policy, Question, compare_sides
-from ..reports.gate import EXIT_CODES, decided_by_scores, margins, settle
+from ..reports import Policy, Terms, compare_sides
+from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
 from .defaults import corpus_for, workload_for
@@ -46,7 +46,7 @@ class Compared(Record, frozen=True, kw_only=True):
             return EXIT_FAILED
         if all(v.verdict == "not comparable" for c in self.comparisons for v in c.verdicts):
             return EXIT_INCONCLUSIVE
-        outcomes = {settle(comparison.verdicts) for comparison in self.comparisons}
+        outcomes = {joint_outcome(comparison.verdicts) for comparison in self.comparisons}
         return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
 
 
@@ -73,7 +73,7 @@ def compare(
     comparisons = compare_sources(
         one,
         two,
-        Question(margins=judged, seed=settings.seed),
+        Terms(margins=judged, seed=settings.seed),
         corpus=corpus,
         workload=workload,
         settings=settings,
@@ -94,7 +94,7 @@ def source(given: str | Path | Source, variant: str | None, settings: Measuring,
 def compare_sources(
     baseline: Source,
     candidate: Source,
-    question: Question,
+    question: Terms,
     *,
     corpus: str | Path | CorpusSource | Corpus | None,
     workload: str | Path | Workload | None,
@@ -132,9 +132,7 @@ def compare_sources(
     return compare_recorded(one, two, question)
 
 
-def compare_recorded(
-    baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Question
-) -> list[Comparison]:
+def compare_recorded(baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Terms) -> list[Comparison]:
     """Judge each variant of the baseline that the candidate has, too, from recorded figures."""
     shared = [name for name in baseline if name in candidate]
     asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
@@ -146,7 +144,7 @@ def settled(comparison: Comparison, *, to_the_end: bool) -> bool:
     measured = [v for v in comparison.verdicts if v.metric not in ("f1", "size")]
     if to_the_end:
         return all(verdict.verdict != "inconclusive" for verdict in measured)
-    return settle(measured) != "inconclusive" or settle(comparison.verdicts) == "regression"
+    return joint_outcome(measured) != "inconclusive" or joint_outcome(comparison.verdicts) == "regression"
 
 
 def _open(comparison: Comparison, *, to_the_end: bool) -> str:
@@ -154,7 +152,7 @@ def _open(comparison: Comparison, *, to_the_end: bool) -> str:
     found = [
         f"{metric_of(verdict.metric).title} {change_of(verdict)}"
         for verdict in comparison.verdicts
-        if (verdict.verdict == "inconclusive" if to_the_end else settle([verdict]) == "inconclusive")
+        if (verdict.verdict == "inconclusive" if to_the_end else joint_outcome([verdict]) == "inconclusive")
     ]
     return f"open: {', '.join(found)}"
 
@@ -175,7 +173,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
         assert self.candidate.artifact is not None
         return self.baseline.artifact, self.candidate.artifact
 
-    def compare(self, question: Question, *, to_the_end: bool, budget_s: float, progress: Progress) -> Comparison:
+    def compare(self, question: Terms, *, to_the_end: bool, budget_s: float, progress: Progress) -> Comparison:
         """Score both, measure pairs until it is settled or the budget is spent, and judge.
 
         Unless it goes `to_the_end`, nothing is measured when F1, a type's F1 or size have become worse already.
@@ -218,7 +216,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
             ended=tally.ended,
         )
 
-    def _sides(self, question: Question, progress: Progress) -> tuple[Side, Side]:
+    def _sides(self, question: Terms, progress: Progress) -> tuple[Side, Side]:
         """Both sides, scored if F1 is asked for, with nothing measured yet."""
         scored: list[EvaluationRecord | None] = [None, None]
         if "f1" in question.margins:
@@ -236,12 +234,12 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
         )
         return one, two
 
-    def _identity(self, question: Question) -> object:
+    def _identity(self, question: Terms) -> object:
         names = [(str(artifact.path.resolve()), artifact.manifest.seal) for artifact in self.artifacts]
         return (names, self.workload.sha256, self.settings, sorted(question.margins), describe(), boot_id())
 
 
-def _judged(one: Side, two: Side, pairs: Sequence[Pair], looks: Sequence[int], question: Question) -> Comparison:
+def _judged(one: Side, two: Side, pairs: Sequence[Pair], looks: Sequence[int], question: Terms) -> Comparison:
     return compare_sides(
         msgspec.structs.replace(one, measurements=tuple(pair.baseline for pair in pairs)),
         msgspec.structs.replace(two, measurements=tuple(pair.candidate for pair in pairs)),

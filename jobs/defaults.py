@@ -21,7 +21,8 @@ from ..core.records import CheckpointFacts, Results
 from ..core.store import write_json
 from ..eval import Corpus, CorpusSource
 from ..eval.corpora import UNSAID
-from ..variants.checkpoints import SYNTHETIC, content_hash
+from ..variants.checkpoints import content_hash
+from ..variants.configuration import SYNTHETIC
 from .inputs import corpus_of, workload_of
 from .progress import SILENT, Progress
 

@@ -11,7 +11,7 @@ from ..core.gate_records import Check, GateRecord
 from ..core.records import Measuring
 from ..core.verdicts import Comparison
 from ..eval import Corpus, CorpusSource
-from ..reports import Policy, Question
+from ..reports import Policy, Terms
 from ..reports.calibration import said
 from ..reports.gate import EXIT_CODES, checks, failures, margins, outcome_of
 from .calibrating import stored
@@ -51,7 +51,7 @@ def gate(
         comparisons = compare_sources(
             one,
             two,
-            Question(margins=judged, seed=settings.seed),
+            Terms(margins=judged, seed=settings.seed),
             corpus=corpus,
             workload=workload,
             settings=settings,

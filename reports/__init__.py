@@ -4,6 +4,6 @@ from .comparison import Row, rows_of
 from .decision import Decision, decide
 from .policy import Policy, read_policy
 from .report import write_report
-from .verdicts import Question, compare_sides
+from .verdicts import Terms, compare_sides
 
-__all__ = ["Decision", "Policy", "Question", "Row", "compare_sides", "decide", "read_policy", "rows_of", "write_report"]
+__all__ = ["Decision", "Policy", "Row", "Terms", "compare_sides", "decide", "read_policy", "rows_of", "write_report"]

@@ -15,7 +15,7 @@ from ..core.metrics import METRICS, Metric, gated
 from ..core.paired import LOOKS, Change, proportion, shared_level, signed_rank
 from ..core.records import MeasurementRecord, Measuring, WorkloadFacts
 from ..core.verdicts import MetricVerdict, harm, judge
-from .gate import settle
+from .gate import joint_outcome
 from .tables import Section
 from .verdicts import margin_text
 
@@ -165,7 +165,7 @@ def _outcome(gate: Intervals, margins: Mapping[str, float], shifts: Mapping[str,
             change = _moved(look[name], shifts.get(name, 0.0), METRICS[name])
             verdict = judge(change, margin, METRICS[name])
             verdicts.append(MetricVerdict(metric=name, change=change, margin=margin, verdict=verdict))
-        outcome = settle(verdicts)
+        outcome = joint_outcome(verdicts)
         if outcome != "inconclusive":
             break
     return outcome

@@ -45,7 +45,7 @@ def margins(policy: Policy) -> tuple[dict[str, float], str]:
     return found, ", ".join(sources)
 
 
-def settle(verdicts: Iterable[MetricVerdict]) -> Outcome:
+def joint_outcome(verdicts: Iterable[MetricVerdict]) -> Outcome:
     """The outcome of metrics together: one that is worse decides; what cannot be compared does not count."""
     outcome: Outcome = "pass"
     for verdict in verdicts:
@@ -82,7 +82,7 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
             yield _not_measured(variant, verdict.metric, decided)
             continue
         required = verdict.metric in policy.margins
-        open_question = settle([verdict]) == "inconclusive"
+        open_question = joint_outcome([verdict]) == "inconclusive"
         if open_question and not required and not comparison.looks and metric_of(verdict.metric).kind == "timing":
             message = f"{change_of(verdict)}: recorded timings cannot tell; give two artifacts, to be measured in pairs"
             yield Check(variant=variant, name=verdict.metric, outcome="not judged", message=message)
@@ -110,7 +110,7 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
         return Check(variant=variant, name=name, outcome=outcome, message=f"not comparable: {verdict.reason}")
     if verdict.reason == NOTHING_TO_JUDGE:
         return Check(variant=variant, name=name, outcome="failed", message=NOTHING_TO_JUDGE)
-    outcome = settle([verdict])
+    outcome = joint_outcome([verdict])
     words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
     known = change_of(verdict) if verdict.change else "not known"
     message = f"{known}, {words[outcome]} the margin of {margin_of(verdict)}"

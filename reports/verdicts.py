@@ -20,7 +20,7 @@ NOTHING_TO_JUDGE = "nothing to judge: the corpus has no gold entity"
 LEAST_SUPPORT = 50
 
 
-class Question(Record, frozen=True, kw_only=True):
+class Terms(Record, frozen=True, kw_only=True):
     """What is asked of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
 
     `variants` is the number of comparisons that are made together, which share the chance of an error.
@@ -65,7 +65,7 @@ def _short(value: object) -> str:
 
 
 def compare_sides(
-    baseline: Side, candidate: Side, question: Question, *, looks: Sequence[int] = (), planned_looks: int = len(LOOKS)
+    baseline: Side, candidate: Side, question: Terms, *, looks: Sequence[int] = (), planned_looks: int = len(LOOKS)
 ) -> Comparison:
     """Judge each metric of a question.
 
@@ -101,7 +101,7 @@ def compare_sides(
     )
 
 
-def correction(question: Question, looks: int, types: int) -> str:
+def correction(question: Terms, looks: int, types: int) -> str:
     """How the chance of an error is shared, in words."""
     words = f"intervals of time and memory hold together with 95 %: the 5 % are shared by {question.tests} figures"
     words += f" and {looks} looks (Bonferroni)" if looks > 1 else " (Bonferroni)"

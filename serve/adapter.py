@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .connections import ARRIVAL_S, CURRENT, LINGER_S, MOST_HELD_BYTES, RETRY, Connection, Connections, late
-from .messages import MOST_BODY_BYTES
 from .problems import PROBLEM_JSON, ProblemError
+from .schemas import MOST_BODY_BYTES
 
 STACK_BYTES = 1 << 20
 MOST_DRAINED_BYTES = 64 << 20

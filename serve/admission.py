@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .messages import MOST_REQUEST_TOKENS, MOST_TEXT_TOKENS
+from .schemas import MOST_REQUEST_TOKENS, MOST_TEXT_TOKENS
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

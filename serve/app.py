@@ -21,11 +21,11 @@ from ..core.errors import SlimnerError
 from . import metrics, page
 from .admission import QueueFullError, TooLongError
 from .engine import Engine
-from .information import information
-from .messages import FORM, MOST_BODY_BYTES, read_question, write_answer
+from .info import information
 from .openapi import document
 from .private import Private, handed_on, open_privately
 from .problems import PROBLEM_JSON, ProblemError
+from .schemas import FORM, MOST_BODY_BYTES, read_question, write_answer
 from .settings import Settings, from_environment, plan
 from .turns import DeadlineError, GoneError
 

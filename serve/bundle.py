@@ -272,7 +272,7 @@ def _same(stored: Sequence[Entity], answered: Sequence[Entity]) -> bool:
     )
 
 
-def judge(served: Served, wrong: Sequence[int]) -> str:
+def check_golden(served: Served, wrong: Sequence[int]) -> str:
     """A note about golden texts that were answered otherwise, "" if none; ArtifactError if that must not be served."""
     if not wrong:
         return ""

@@ -26,7 +26,7 @@ from ..core.machine import describe
 from ..core.memory import forget_files, return_freed
 from ..variants import VARIANTS, Entity, Predictor, open_predictor
 from .admission import Queue, tokenized
-from .bundle import MODEL, Served, differing, judge
+from .bundle import MODEL, Served, check_golden, differing
 from .turns import Turn, Turns
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
@@ -75,8 +75,8 @@ class Engine:
             self._predictor = None
             self.notes.append(f"loaded in each worker, since the model does not survive a fork: {reason}")
         else:
-            self._judge(wrong)
-        settle()
+            self._check_golden(wrong)
+        share_pages()
         return_freed()
         forget_files()
         return not reason
@@ -95,16 +95,16 @@ class Engine:
                         "its memory is damaged: start the server again, on other memory if it happens again",
                     )
             else:
-                self._judge(self._wrong())
-            settle()
+                self._check_golden(self._wrong())
+            share_pages()
             self.ready = True
 
     def _wrong(self) -> list[int]:
         assert self._predictor is not None
         return differing(self.served.golden, self._predictor)
 
-    def _judge(self, wrong: Sequence[int]) -> None:
-        if note := judge(self.served, wrong):
+    def _check_golden(self, wrong: Sequence[int]) -> None:
+        if note := check_golden(self.served, wrong):
             self.notes.append(note)
         self._wrong_in_master = tuple(wrong)
         self._proven = True
@@ -148,7 +148,7 @@ class Engine:
             return_freed()
 
 
-def settle() -> None:
+def share_pages() -> None:
     """What is there now the collector never looks at again: its pages stay shared, and collecting the rest is quick."""
     gc.collect()
     gc.freeze()

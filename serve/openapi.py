@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from .messages import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Question
 from .problems import PROBLEM_JSON, Body
+from .schemas import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Question
 
 REASONS = {
     400: "The body is not JSON in UTF-8, or not of this form.",

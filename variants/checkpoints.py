@@ -17,7 +17,9 @@ from ..core.errors import CheckpointError
 from ..core.store import sha256_file
 from .configuration import (
     CONFIG,
+    EMBEDDED,
     HOW_TO_NAME_TAGS,
+    SYNTHETIC,
     TOKENIZER,
     TOKENIZER_CONFIG,
     WEIGHTS,
@@ -27,9 +29,6 @@ from .configuration import (
     window,
 )
 from .labels import Labels
-
-EMBEDDED = "news-zh"
-SYNTHETIC = "synthetic:"
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,9 @@ from ..core.errors import CheckpointError
 from ..core.outside import read_bytes
 from .labels import Crf
 
+EMBEDDED = "news-zh"
+SYNTHETIC = "synthetic:"
+
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"

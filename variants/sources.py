@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from ..core.errors import CheckpointError, MissingDependencyError
-from .checkpoints import EMBEDDED, SYNTHETIC
+from .configuration import EMBEDDED, SYNTHETIC
 
 MODELSCOPE = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")

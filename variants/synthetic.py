@@ -23,8 +23,7 @@ from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, UnknownNameError
 from ..core.outside import read_text
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
-from .checkpoints import SYNTHETIC
-from .configuration import CONFIG, HOW_TO_NAME_TAGS, TOKENIZER, TOKENIZER_CONFIG, LoadOptions
+from .configuration import CONFIG, HOW_TO_NAME_TAGS, SYNTHETIC, TOKENIZER, TOKENIZER_CONFIG, LoadOptions
 from .labels import Labels
 from .preparing import TIMEOUT_S, require_transformers
 

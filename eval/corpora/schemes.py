@@ -16,7 +16,7 @@ from ...variants.labels import Span
 from ...variants.tags import OUTSIDE, ROLES, Shape, shape
 
 
-class Scheme(msgspec.Struct, frozen=True):
+class CorpusScheme(msgspec.Struct, frozen=True):
     """A scheme by what its tags have to do: begin an entity explicitly, end one, mark one of a single token."""
 
     name: str
@@ -26,7 +26,7 @@ class Scheme(msgspec.Struct, frozen=True):
     singles: bool = True
 
 
-def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
+def recognise(sentences: Iterable[Sequence[str]]) -> CorpusScheme:
     """The scheme of a file's tags, by the letters that occur in them; one whose letters are not all there is another.
 
     So B, I and E without S are BIEO, in which B alone is an entity, as soon as a B stands alone in the file.
@@ -34,7 +34,7 @@ def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
     sentences = [list(tags) for tags in sentences]
     form = shape(tag for tags in sentences for tag in tags)
     if form.letter == "none":
-        return Scheme("IO", form, begins=False)
+        return CorpusScheme("IO", form, begins=False)
     letters: set[str] = set()
     begins_without_need = begins_with_inside = alone = open_ends = 0
     for tags in sentences:
@@ -54,14 +54,14 @@ def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
     ends = bool(letters & set("EL"))
     singles = bool(letters & set("SUW")) or not alone
     if letters <= set("IE") and ends:
-        return Scheme("IOE1" if open_ends else "IOE2", form, begins=False, ends=not open_ends, singles=False)
+        return CorpusScheme("IOE1" if open_ends else "IOE2", form, begins=False, ends=not open_ends, singles=False)
     if letters <= set("BI"):
         if "B" not in letters:
-            return Scheme("IO", form, begins=False)
+            return CorpusScheme("IO", form, begins=False)
         if begins_with_inside and not begins_without_need:
-            return Scheme("IOB1", form, begins=False)
-        return Scheme("IOB2", form)
-    return Scheme(_name(letters, singles), form, ends=ends, singles=singles)
+            return CorpusScheme("IOB1", form, begins=False)
+        return CorpusScheme("IOB2", form)
+    return CorpusScheme(_name(letters, singles), form, ends=ends, singles=singles)
 
 
 def _name(letters: set[str], singles: bool) -> str:
@@ -75,12 +75,12 @@ def _name(letters: set[str], singles: bool) -> str:
     return "BIOES" if singles else "BIEO"
 
 
-def known(tag: str, scheme: Scheme) -> bool:
+def known(tag: str, scheme: CorpusScheme) -> bool:
     """Whether a tag is one of the scheme's."""
     return tag in OUTSIDE or scheme.shape.split(tag) is not None
 
 
-def entities(tags: Sequence[str], scheme: Scheme) -> tuple[list[Span], list[tuple[int, str]]]:
+def entities(tags: Sequence[str], scheme: CorpusScheme) -> tuple[list[Span], list[tuple[int, str]]]:
     """Entities (start, end, type) of a sentence's tags, and its defects as (index, rule)."""
     found: list[Span] = []
     faults: list[tuple[int, str]] = []

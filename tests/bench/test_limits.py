@@ -7,13 +7,13 @@ import sys
 
 import pytest
 from slimner.bench import limits
-from slimner.bench.limits import RESOLUTION_BYTES, Limit, limited, minimum
+from slimner.bench.limits import RESOLUTION_BYTES, MemoryLimit, limited, minimum
 from slimner.core.ledger_records import Trial
 
 HOLDS = "import sys\nblock = bytearray(b'x') * int(sys.argv[1])\nprint(len(block))"
 
 
-def run(limit: Limit, size: int) -> subprocess.CompletedProcess[str]:
+def run(limit: MemoryLimit, size: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*limit.prefix, sys.executable, "-c", HOLDS, str(size)], capture_output=True, text=True, check=False, timeout=60
     )
@@ -44,7 +44,7 @@ def test_a_process_within_the_limit_runs_and_one_beyond_does_not(limiter: str) -
 
 
 def test_the_least_memory_of_a_process_of_known_size_is_found(limiter: str) -> None:
-    def attempt(limit: Limit) -> str:
+    def attempt(limit: MemoryLimit) -> str:
         done = run(limit, 60_000_000)
         return "" if done.stdout == "60000000\n" else f"exit code {done.returncode}"
 
@@ -60,7 +60,7 @@ def test_the_least_memory_of_a_process_of_known_size_is_found(limiter: str) -> N
 
 
 def test_a_guess_that_is_too_low_is_raised() -> None:
-    def attempt(limit: Limit) -> str:
+    def attempt(limit: MemoryLimit) -> str:
         return "" if run(limit, 50_000_000).returncode == 0 else "too little"
 
     found = minimum("fifty", attempt, highest=30_000_000)

@@ -13,7 +13,7 @@ from slimner.core.gate_records import Check, GateRecord, Outcome
 from slimner.core.metrics import METRICS
 from slimner.core.records import EvaluationRecord, Failure, Results
 from slimner.core.verdicts import MetricVerdict, sides
-from slimner.reports import Policy, Question, compare_sides
+from slimner.reports import Policy, Terms, compare_sides
 from slimner.reports.calibration import calibrate, outcomes, resample
 from slimner.reports.gate import EXIT_CODES, checks, decided_by_scores, failures, margins, outcome_of
 from slimner.reports.gate_output import github_annotations, junit, summary
@@ -26,7 +26,7 @@ BASE = make({"fp32": (380, 100, 8)})
 def judged(candidate: Results, policy: Policy, base: Results = BASE) -> list[Check]:
     asked, _ = margins(policy)
     one, two = sides(base, "a")["fp32"], sides(candidate, "b")["fp32"]
-    return list(checks(compare_sides(one, two, Question(margins=asked)), policy))
+    return list(checks(compare_sides(one, two, Terms(margins=asked)), policy))
 
 
 def found(candidate: Results, policy: Policy) -> dict[str, str]:
@@ -78,12 +78,12 @@ def test_without_a_gold_entity_there_is_nothing_to_judge_and_the_gate_fails() ->
 
 def test_what_f1_has_decided_leaves_timings_unmeasured_and_quiet() -> None:
     policy = Policy(limits={"p95_max": 1.0, "size_max": 1e12})
-    asked, _ = margins(policy, None)
+    asked, _ = margins(policy)
     one, two = (
         msgspec.structs.replace(sides(results, "a")["fp32"], measurements=())
         for results in (BASE, make({"fp32": (340, 100, 8)}))
     )
-    comparison = compare_sides(one, two, Question(margins=asked), looks=(0,))
+    comparison = compare_sides(one, two, Terms(margins=asked), looks=(0,))
     assert decided_by_scores(comparison) == "F1 is already a regression"
     listed = {check.name: check for check in checks(comparison, policy)}
     for name in ("p50", "memory", "p95_max"):
@@ -104,7 +104,7 @@ def test_what_f1_has_decided_leaves_timings_unmeasured_and_quiet() -> None:
 def test_a_type_that_has_regressed_ends_a_gate_as_f1_does() -> None:
     worse = MetricVerdict(metric="f1 PER", margin=0.5, verdict="worse")
     one = sides(BASE, "a")["fp32"]
-    clean = compare_sides(one, one, Question(margins={"f1": 0.5}))
+    clean = compare_sides(one, one, Terms(margins={"f1": 0.5}))
     assert decided_by_scores(clean) is None
     assert decided_by_scores(msgspec.structs.replace(clean, types=(worse,))) == "F1 of PER is already a regression"
 

@@ -13,8 +13,8 @@ from slimner.core.metrics import METRICS
 from slimner.core.paired import Change
 from slimner.core.records import Failure, MeasurementRecord, Results
 from slimner.core.verdicts import MetricVerdict, Side, judge, sides, surely_no_worse
-from slimner.reports import Question, compare_sides
-from slimner.reports.gate import settle
+from slimner.reports import Terms, compare_sides
+from slimner.reports.gate import joint_outcome
 from slimner.reports.verdicts import change_of
 
 from ..made import evaluation, make, measurement
@@ -58,30 +58,30 @@ def test_a_gate_needs_only_that_worse_is_ruled_out() -> None:
     change = Change(value=-0.04, low=-0.09, high=0.01, level=0.95, n=10)
     maybe_better = MetricVerdict(metric="p50", change=change, margin=0.05, verdict="inconclusive")
     assert surely_no_worse(maybe_better, METRICS["p50"])
-    assert settle([maybe_better]) == "pass"
+    assert joint_outcome([maybe_better]) == "pass"
 
 
 def test_pairs_find_a_slowdown_and_clear_what_did_not_change() -> None:
     base, slow = paired(100, 8, 14, 1), paired(100, 9.2, 14, 2)
-    comparison = compare_sides(base, slow, Question(margins=MARGINS), looks=(10, 14))
+    comparison = compare_sides(base, slow, Terms(margins=MARGINS), looks=(10, 14))
     assert comparison.of("p50").verdict == "worse"
     assert comparison.of("memory").verdict == "same"
     assert comparison.of("f1").verdict == "same"
     assert comparison.pairs == 14
-    back = compare_sides(slow, base, Question(margins=MARGINS), looks=(10, 14))
+    back = compare_sides(slow, base, Terms(margins=MARGINS), looks=(10, 14))
     assert back.of("p50").verdict == "better"
 
 
 def test_too_few_pairs_are_inconclusive_and_say_so() -> None:
-    few = compare_sides(paired(100, 8, 4, 1), paired(100, 9, 4, 2), Question(margins=MARGINS), looks=(4,))
+    few = compare_sides(paired(100, 8, 4, 1), paired(100, 9, 4, 2), Terms(margins=MARGINS), looks=(4,))
     assert few.of("p50").verdict == "inconclusive"
     assert "4 pairs are too few" in few.of("p50").reason
 
 
 def test_no_pairs_at_all_are_no_pass() -> None:
-    none = compare_sides(paired(100, 8, 0, 1), paired(100, 9, 0, 2), Question(margins=MARGINS), looks=(0,))
+    none = compare_sides(paired(100, 8, 0, 1), paired(100, 9, 0, 2), Terms(margins=MARGINS), looks=(0,))
     assert none.of("p50").verdict == "inconclusive"
-    assert settle(none.verdicts) == "inconclusive"
+    assert joint_outcome(none.verdicts) == "inconclusive"
 
 
 def elsewhere(results: Results, **fields: Any) -> Results:
@@ -103,7 +103,7 @@ def test_recorded_figures_of_other_machines_are_refused_by_the_field(
     field: str, value: object, timings: bool, memory: bool
 ) -> None:
     results = make({"fp32": (360, 100, 8)})
-    comparison = compare_sides(side(results), side(elsewhere(results, **{field: value})), Question(margins=MARGINS))
+    comparison = compare_sides(side(results), side(elsewhere(results, **{field: value})), Terms(margins=MARGINS))
     assert comparison.of("f1").verdict == "same"
     assert comparison.of("size").verdict == "same"
     for metric, allowed in (("p50", timings), ("memory", memory)):
@@ -141,13 +141,13 @@ def test_another_corpus_workload_or_setting_is_refused_by_the_field() -> None:
         ),
     ]
     for other, metric, reason in changes:
-        found = compare_sides(side(results), side(other), Question(margins=MARGINS)).of(metric)
+        found = compare_sides(side(results), side(other), Terms(margins=MARGINS)).of(metric)
         assert (found.verdict, found.reason) == ("not comparable", reason)
 
 
 def test_a_loss_of_f1_is_judged_against_the_margin_overall_and_by_type() -> None:
     before, after = make({"fp32": (380, 100, 8)}), make({"fp32": (340, 100, 8)})
-    comparison = compare_sides(side(before), side(after), Question(margins=MARGINS))
+    comparison = compare_sides(side(before), side(after), Terms(margins=MARGINS))
     assert comparison.of("f1").verdict == "worse"
     assert comparison.sentences is not None
     assert (comparison.sentences.gained, comparison.sentences.lost) == (0, 160)
@@ -163,7 +163,7 @@ def test_types_without_support_are_not_judged() -> None:
         record, sentences=both, strict_by_type={"PER": record.strict, "ORG": record.strict, "RARE": score}
     )
     one = msgspec.structs.replace(side(make({"fp32": (380, 100, 8)})), evaluation=rare)
-    comparison = compare_sides(one, one, Question(margins=MARGINS))
+    comparison = compare_sides(one, one, Terms(margins=MARGINS))
     assert [found.metric for found in comparison.types] == ["f1 PER", "f1 ORG"]
 
 
@@ -176,8 +176,8 @@ def test_a_constant_offset_of_both_sides_changes_no_ratio() -> None:
 
         return msgspec.structs.replace(of, measurements=tuple(map(times, of.measurements)))
 
-    plain = compare_sides(one, two, Question(margins=MARGINS), looks=(12,)).of("p50").change
-    tripled = compare_sides(scaled(one), scaled(two), Question(margins=MARGINS), looks=(12,)).of("p50").change
+    plain = compare_sides(one, two, Terms(margins=MARGINS), looks=(12,)).of("p50").change
+    tripled = compare_sides(scaled(one), scaled(two), Terms(margins=MARGINS), looks=(12,)).of("p50").change
     assert plain is not None
     assert tripled is not None
     assert tripled.value == pytest.approx(plain.value)

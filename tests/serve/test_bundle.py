@@ -13,7 +13,7 @@ import pytest
 from slimner import zoo
 from slimner.core.errors import ArtifactError
 from slimner.core.store import sha256_file, write_json
-from slimner.serve.bundle import BUNDLE, Bundle, Golden, differing, judge, open_served, read_bundle
+from slimner.serve.bundle import BUNDLE, Bundle, Golden, check_golden, differing, open_served, read_bundle
 from slimner.variants import open_predictor
 from slimner.variants.artifacts import File
 
@@ -40,7 +40,7 @@ def test_the_wheel_carries_a_bundle_whose_golden_texts_are_answered_as_when_it_w
     assert len(served.golden) >= 10
     assert sum(len(golden.entities) for golden in served.golden) > 20
     wrong = differing(served.golden, open_predictor(served.model))
-    judge(served, wrong)
+    check_golden(served, wrong)
     assert sum(file.size_bytes for file in served.bundle.files.values()) < 5_000_000
 
 
@@ -122,12 +122,12 @@ def test_wrong_answers_are_refused_here_and_a_few_tolerated_on_other_instruction
     served = open_served(zoo.bundle())
     same = msgspec.structs.replace(served, manifest=msgspec.structs.replace(served.manifest, instructions=here()))
     other = msgspec.structs.replace(served, manifest=msgspec.structs.replace(served.manifest, instructions="vax"))
-    assert judge(same, []) == judge(other, []) == ""
+    assert check_golden(same, []) == check_golden(other, []) == ""
     with pytest.raises(ArtifactError, match="1 of 16 golden texts"):
-        judge(same, [3])
-    assert "another instruction set" in judge(other, [3])
+        check_golden(same, [3])
+    assert "another instruction set" in check_golden(other, [3])
     with pytest.raises(ArtifactError, match="2 of 16"):
-        judge(other, [3, 4])
+        check_golden(other, [3, 4])
 
 
 def here() -> str:

@@ -23,7 +23,8 @@ from slimner.eval.corpora import read_corpus
 from slimner.eval.scoring import count, evaluate
 from slimner.serve.bundle import open_served
 from slimner.serve.engine import TIDY_EVERY, Engine, probe
-from slimner.serve.messages import (
+from slimner.serve.openapi import document
+from slimner.serve.schemas import (
     MOST_BODY_BYTES,
     MOST_CHARACTERS,
     MOST_REQUEST_TOKENS,
@@ -31,7 +32,6 @@ from slimner.serve.messages import (
     MOST_TEXTS,
     in_utf16,
 )
-from slimner.serve.openapi import document
 from slimner.serve.settings import Settings, from_environment, plan
 from slimner.variants import Entity, open_predictor
 

@@ -11,7 +11,7 @@ from slimner import zoo
 from slimner.serve.admission import Queue, QueueFullError, TooLongError, tokenized
 from slimner.serve.bundle import open_served
 from slimner.serve.engine import Engine
-from slimner.serve.messages import MOST_TEXT_TOKENS
+from slimner.serve.schemas import MOST_TEXT_TOKENS
 from slimner.serve.turns import AHEAD, SHORT_S, DeadlineError, GoneError, Turn, Turns
 from slimner.variants import open_predictor
 

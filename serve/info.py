@@ -9,7 +9,7 @@ import msgspec
 from ..core.machine import describe
 from .bundle import Served
 from .engine import Engine
-from .messages import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_REQUEST_TOKENS, MOST_TEXT_TOKENS, MOST_TEXTS
+from .schemas import MOST_BODY_BYTES, MOST_CHARACTERS, MOST_REQUEST_TOKENS, MOST_TEXT_TOKENS, MOST_TEXTS
 from .settings import Plan
 
 
