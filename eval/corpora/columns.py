@@ -154,8 +154,9 @@ def _blocks(lines: list[str], defects: Defects, picked: Mapping[str, int] | None
 def _width(rows: list[list[str]]) -> int:
     """How many columns a file has: those that some row fills and all have, else as many as most rows fill."""
     filled = [max(i for i, cell in enumerate([" ", *cells]) if cell) for cells in rows]
-    if all(len(cells) >= max(filled) for cells in rows):
-        return max(2, *filled)
+    widest = max(filled)
+    if all(len(cells) >= widest for cells in rows):
+        return max(2, widest)
     return max(2, collections.Counter(filled).most_common(1)[0][0])
 
 

@@ -25,6 +25,8 @@ MARKS = (
 CHINESE = 0.6
 COMMON = 3  # occurrences in the embedded corpus, from which on a character is common
 
+# Where files were joined; a mark elsewhere, or as a token of its own, is a character of the text.
+JOINED = re.compile(r"(?<=[\r\n])\ufeff(?=[^\s\ufeff])")
 BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"%PDF", b"\xd0\xcf\x11\xe0")
 
 # What a file that is neither may be, by the share of its characters beyond ASCII that lie in the ranges of the script.
@@ -48,11 +50,9 @@ def decode(content: bytes, defects: Defects, encoding: str | None = None) -> tup
         text, name = _recognised(content, defects)
     if text.startswith("\ufeff"):
         text = text[1:]
-    if "\ufeff" in text:
-        for number, line in enumerate(text.split("\n"), 1):
-            if "\ufeff" in line:
-                defects.add("inner-mark", number, "a byte-order mark inside the file")
-        text = text.replace("\ufeff", "")
+    for mark in JOINED.finditer(text):
+        defects.add("inner-mark", text.count("\n", 0, mark.start()) + 1, "a byte-order mark inside the file")
+    text = JOINED.sub("", text)
     return text, name.removesuffix("-sig")
 
 

@@ -124,6 +124,12 @@ def test_encodings_and_line_ends_do_not_change_what_is_read(encoding: str, end: 
     assert [defect.line for defect in there.defects] == ([1] if encoding == "gb18030" else [])
 
 
+def test_a_mark_inside_a_line_is_a_character_of_it() -> None:
+    corpus = read("Dubbz\ufeff B-PER\n\n\ufeff O\nLei B-PER\n")
+    assert [sentence.text for sentence in corpus.sentences] == ["Dubbz\ufeff", "\ufeff Lei"]
+    assert corpus.defects == ()
+
+
 def test_lines_end_only_where_files_break_them() -> None:
     corpus = read('{"text": "王\u2028芳", "entities": [{"start": 0, "end": 3, "type": "PER"}]}\r\n')
     assert corpus.sentences[0].entities == [(0, 3, "PER")]
