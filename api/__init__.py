@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -113,3 +115,21 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Front(types.ModuleType):
+    """This module, whose `bench` stays the function when the package `slimner.bench` is imported.
+
+    The import system sets a package's attribute to each submodule it has imported.
+    """
+
+    @property
+    def bench(self) -> Any:
+        return __getattr__("bench")
+
+    @bench.setter
+    def bench(self, module: types.ModuleType) -> None:
+        """Keep the function; the package is found in `sys.modules`."""
+
+
+sys.modules[__name__].__class__ = _Front

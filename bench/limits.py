@@ -114,7 +114,7 @@ def _remove(group: Path) -> None:
 
 
 def drop_from_page_cache(paths: Sequence[Path]) -> None:
-    """Drop files that nobody has mapped from the page cache, so that a cgroup is charged for reading them again."""
+    """Drop files that no process has mapped from the page cache, so that a cgroup is charged for reading them again."""
     for path in paths:
         with contextlib.suppress(OSError):
             handle = os.open(path, os.O_RDONLY)

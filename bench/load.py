@@ -207,7 +207,7 @@ def search_peak(
 
 
 def check_url(url: str) -> None:
-    """UserError if nobody listens at a URL, or it is none."""
+    """UserError if no server listens at a URL, or the text is not a URL."""
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

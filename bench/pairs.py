@@ -1,4 +1,4 @@
-"""Paired measuring: two artifacts in turn, each in fresh processes, for as long as somebody asks for another pair.
+"""Paired measuring: two artifacts in turn, each in fresh processes, for as long as the caller asks for another pair.
 
 A pair is two processes that are alive together and answer the same texts in short turns, A B B A, so that both see the
 machine in the same moment. Which of them begins is a coin of the recorded seed for every other pair, and the other one

@@ -94,7 +94,7 @@ def serving(
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
+    """A port of the loopback address that is free now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -182,7 +182,7 @@ def memory(processes: Sequence[int]) -> Processes | None:
 
 
 def listeners(url: str) -> list[int]:
-    """Processes that serve a URL on this machine: whoever holds its socket, oldest first; none if elsewhere."""
+    """Processes on this machine that hold the listening socket of a URL, oldest first; none if it is elsewhere."""
     parts = urllib.parse.urlsplit(url)
     if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         return []

@@ -174,5 +174,5 @@ def load(
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip() or not (text.isprintable() and text.isascii()):
-        raise UserError(f"--header '{text}' is no header", "write NAME:VALUE")
+        raise UserError(f"--header '{text}' is not a header", "write NAME:VALUE")
     return name.strip(), value.strip()

@@ -48,7 +48,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code; whatever nobody foresaw is one line and exit code 4, never 1."""
+    """Run the command line and exit with its code; an unforeseen error is one line and exit code 4, never 1."""
     streams.protect()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

@@ -43,7 +43,7 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
         except ValueError:
             found = 0.0
         if not found:
-            self.fail(f"'{value}' is no {self.name}; write it as {self.example}", param, ctx)
+            self.fail(f"'{value}' is not a {self.name}; write it as {self.example}", param, ctx)
         return int(found) if self.whole else found
 
 
@@ -307,7 +307,7 @@ def _renamings(names: Sequence[str]) -> dict[str, str]:
     pairs = [name.partition("=") for name in names]
     for old, equals, new in pairs:
         if not (old and equals and new):
-            raise click.BadParameter(f"'{old}{equals}{new}' is no OLD=NEW", param_hint="--map")
+            raise click.BadParameter(f"'{old}{equals}{new}' is not OLD=NEW", param_hint="--map")
     return {old: new for old, _, new in pairs}
 
 

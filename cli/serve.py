@@ -143,7 +143,11 @@ def serve(
     for note in planned.notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     if not settings.token and host not in ("127.0.0.1", "::1", "localhost"):
-        console.print("note: whoever reaches this address can ask it; give it a token", style="yellow", markup=False)
+        console.print(
+            "note: anyone who reaches this address can use the server; set a token (--token-file)",
+            style="yellow",
+            markup=False,
+        )
     sys.stderr.flush()
     command = [sys.executable, "-P", *lean(manifest.variant), "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it

@@ -32,7 +32,7 @@ class _Tolerant(io.FileIO):
             else:
                 if written is not None:
                     return written
-                select.select([], [self], [])  # whoever shares the pipe made it non-blocking
+                select.select([], [self], [])  # another process that shares the pipe made it non-blocking
         return len(data)
 
 

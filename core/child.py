@@ -148,7 +148,7 @@ class Call(Generic[T]):
             child.close()
 
     def start(self, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Child[T]:
-        """Start the job in a session of its own; whoever starts it has to close it."""
+        """Start the job in a session of its own; the caller has to close it."""
         directory = tempfile.TemporaryDirectory(prefix="slimner-")
         path = Path(directory.name)
         (path / "specification.json").write_bytes(msgspec.json.encode(self.specification, enc_hook=_plain))

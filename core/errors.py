@@ -6,7 +6,7 @@ SlimnerError
 │   ├── CheckpointError    a checkpoint that cannot be read
 │   ├── CorpusError        a labelled file that cannot be read or does not fit the model
 │   ├── ArtifactError      an artifact that is missing, incomplete or changed
-│   └── MissingDependencyError   this install has not what the request needs
+│   └── MissingDependencyError   this install lacks what the request needs
 └── ChildError           exit 4: a build or a measurement failed
 
 A message says what is wrong and where; `remedy` says what to do next.

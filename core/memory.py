@@ -119,7 +119,7 @@ def forget_files() -> None:
 
     Starting up runs much code once. A process that only waits from then on need not keep it.
     """
-    dont_need = 4  # MADV_DONTNEED: on pages that nobody has written to, it only drops the mapping
+    dont_need = 4  # MADV_DONTNEED: on pages that were never written to, it only drops the mapping
     with contextlib.suppress(OSError, AttributeError):
         start = end = 0
         for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,7 +1,7 @@
 """Files that are either whole or absent, and the format of `results.json`.
 
-History of the results format (schema 3 and later are read for good: whoever raises it adds a function to `_LIFTS`, and
-a file of the old schema to `tests/core/old`):
+History of the results format (schema 3 and later are read for good: raising it takes a function in `_LIFTS` and
+a file of the old schema in `tests/core/old`):
 
 4 (0.1.0)           commit, branch and whether the tree was clean; a block holds its interference as one record.
 3 (0.1.0 before its release) the entities that each variant found in each sentence; a run without a corpus.
@@ -121,13 +121,13 @@ def sha256_of(value: Any) -> str:
 def directory_in_place(target: Path) -> Iterator[Path]:
     """A temporary directory that becomes `target` when the block ends well, and is removed when it does not.
 
-    If somebody else finished the same target meanwhile, theirs stays.
+    If another process finished the same target meanwhile, that one stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.*"):
         owner = left.name.removeprefix(f".{target.name}.").partition(".")[0]
         if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)  # whoever made it was killed
+            shutil.rmtree(left, ignore_errors=True)  # the process that made it was killed
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}."))
     try:
         yield temporary

@@ -22,7 +22,7 @@ def parse_size(text: str) -> int:
     except ValueError:
         size = 0
     if size < 1:
-        raise ValueError(f"'{text}' is no size; write it as 512MB or 2GiB")
+        raise ValueError(f"'{text}' is not a size; write it as 512MB or 2GiB")
     return size
 
 

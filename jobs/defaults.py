@@ -109,7 +109,7 @@ def is_embedded(facts: CheckpointFacts) -> bool:
 
 
 def unsaid(given: str | Path | CorpusSource | Corpus | None) -> bool:
-    """Whether nobody named a corpus."""
+    """Whether no corpus was named."""
     return given is None or (isinstance(given, CorpusSource) and given.name == UNSAID)
 
 

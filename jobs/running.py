@@ -280,7 +280,7 @@ def _chosen(names: Sequence[str] | None, baseline: str) -> tuple[tuple[Variant, 
         for name in VARIANTS.names():
             try:
                 variants += [VARIANTS.get(name)] if name != baseline else []
-            except UserError as error:  # somebody's plugin; nobody asked for it by name
+            except UserError as error:  # a broken plugin that was not asked for by name
                 failures.append(Failure(variant=name, step="load", kind="refused", reason=str(error)))
     lacking = sorted({module for variant in variants for module in variant.missing(building=True)})
     if all(variant.missing(building=True) for variant in variants):

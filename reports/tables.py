@@ -62,7 +62,7 @@ def terminal(rows: Sequence[Row], winner: str | None) -> Table:
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A titled table with remarks below it; without headings there is no table."""
+    """A titled table with remarks below it; without headings it has no table."""
 
     title: str
     headings: Sequence[str]

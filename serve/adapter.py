@@ -1,6 +1,6 @@
 """A WSGI application as an ASGI one: a thread starts when a request has arrived whole, within limits.
 
-`environ["slimner.gone"]` tells whether the client has hung up, so that nothing is computed for nobody.
+`environ["slimner.gone"]` tells whether the client has hung up, so that no answer is computed that no one will read.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-HUNG_UP = 499  # as nginx counts them; nobody reads it
+HUNG_UP = 499  # as nginx counts them; it is never sent
 
 _answering: Flask | None = None
 

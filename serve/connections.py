@@ -28,7 +28,7 @@ LOOK_S = 0.5
 MOST_HELD_BYTES = 32 << 20
 
 CURRENT: contextvars.ContextVar[Connection] = contextvars.ContextVar("connection")
-"""The connection of a request, for whoever answers it."""
+"""The connection of a request, for the code that answers it."""
 
 
 class Connections:
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
         self.inner.resume_writing()
 
     def begin(self) -> None:
-        """A request's header is there, and somebody takes care of it."""
+        """A request's header has arrived and is being handled."""
         self.answering, self.whole, self.started = True, False, False
 
     def arrived(self) -> None:

@@ -112,7 +112,7 @@ class Engine:
     def answer(self, texts: Sequence[str], gone: Callable[[], bool] = lambda: False) -> Answered:
         """Entities of each text; QueueFullError, TooLongError, or DeadlineError and GoneError after the step under way.
 
-        `gone` tells whether nobody waits for the answer any more.
+        `gone` tells whether the client has hung up.
         """
         if not self.ready:
             self.start()
@@ -155,7 +155,7 @@ def share_pages() -> None:
 
 
 def _notes(served: Served, threads: int) -> list[str]:
-    """What whoever asks has to know of the thing that is served."""
+    """Notes for clients about what is served."""
     notes: list[str] = []
     here = describe().instructions
     if served.manifest.instructions != here:

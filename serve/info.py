@@ -14,7 +14,7 @@ from .settings import Plan
 
 
 def information(served: Served, planned: Plan, engine: Engine) -> dict[str, Any]:
-    """Plain data; figures are null where nobody measured them."""
+    """Plain data; figures that were not measured are null."""
     manifest, bundle = served.manifest, served.bundle
     scores = bundle.scores if bundle else None
     return {

@@ -9,7 +9,7 @@ from ..core.errors import UserError
 
 
 def can_listen(host: str, port: int) -> None:
-    """UserError if nobody can listen at this address, because another does or it is not of this machine."""
+    """UserError if this address cannot be listened at: it is in use, or not of this machine."""
     if os.environ.get("LISTEN_FDS") or os.environ.get("GUNICORN_FD"):
         return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

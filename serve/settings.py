@@ -58,7 +58,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
             return default
         if not text.isdecimal() or not low <= int(text) <= high:
             raise UserError(
-                f"SLIMNER_{name}: '{text}' is no number from {low} to {high}", f"set it to {default or AUTO}"
+                f"SLIMNER_{name}: '{text}' is not a number from {low} to {high}", f"set it to {default or AUTO}"
             )
         return int(text)
 
@@ -73,7 +73,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deadline = math.nan
     if not 0 < deadline < math.inf:
         raise UserError(
-            f"SLIMNER_DEADLINE: '{read('DEADLINE')}' is no number of seconds", f"set it to {default.deadline:g}"
+            f"SLIMNER_DEADLINE: '{read('DEADLINE')}' is not a number of seconds", f"set it to {default.deadline:g}"
         )
     return Settings(
         bundle=Path(read("BUNDLE")) if read("BUNDLE") else default.bundle,

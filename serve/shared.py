@@ -79,4 +79,4 @@ class Value:
 def use() -> None:
     """Let metrics that are made from here on hold their numbers so."""
     values.ValueClass = Value
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, of which nobody asks
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each, which is not needed

@@ -132,7 +132,7 @@ def spans(tags: Sequence[str], scheme: Scheme = "IOB2") -> list[Span]:
     """Entities (start, end, type) of a tag sequence, strictly: what is not a whole entity of the scheme is none.
 
     This is seqeval's strict mode with the same scheme (BMES is its IOBES with another letter), so what is served is
-    what was scored; IO, which seqeval has not, is every run of one type.
+    what was scored; IO, which seqeval lacks, makes an entity of every run of one type.
     """
     parts = [*(_part(tag, scheme) for tag in tags), ("O", "")]
     found: list[Span] = []

@@ -43,7 +43,7 @@ OnStep = Callable[[str], None]
 
 
 def ignore(name: str) -> None:
-    """No one wants to know."""
+    """Default callback for steps: do nothing."""
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ class Predictor:
             )
 
     def encode(self, text: str) -> Encoding:
-        """Tokens of a text with special ones; a lone surrogate, which is no character, becomes U+FFFD in its place."""
+        """Tokens of a text with special ones; a lone surrogate becomes U+FFFD, as it is not a character."""
         if not text.isascii():
             text = LONE_SURROGATE.sub("\ufffd", text)
         return self.tokenizer.encode(text)
@@ -249,7 +249,7 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
         if text[start:end].isspace():
             continue  # between names or in one, but neither its beginning nor its end
         inside = bool(units) and start < offsets[-1][1]  # of a character that became several, "㎡" or the bytes of "京"
-        # "##x" that is no text goes on with a word: WordPiece knows words, which kana may form
+        # "##x" that does not stand in the text continues a word: WordPiece knows words, which kana may form
         unspaced = _unspaced(text, start) and not (token.startswith("##") and not text.startswith("##", start))
         if inside or (units and current is not None and current == word and not unspaced):
             offsets[-1] = (offsets[-1][0], max(offsets[-1][1], end))
@@ -274,7 +274,7 @@ def open_predictor(directory: Path, *, threads: int = 1, on_stage: OnStep = igno
     """Open an artifact: the only door through which a model is loaded.
 
     `on_stage` is called after each step of loading ("import torch", ..., "tokenizer", "model"), for those who measure.
-    Raises ArtifactError if the directory is no finished artifact or does not load, MissingDependencyError if its
+    Raises ArtifactError if the directory is not a finished artifact or does not load, MissingDependencyError if its
     variant needs a distribution that is not installed, UnknownNameError if no installed plugin carries its variant.
     """
     manifest: Manifest = read_manifest(directory)

@@ -186,7 +186,7 @@ def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -
 
     if (architecture := CLASSES.get(config.model_type or "")) is None:
         raise CheckpointError(
-            f"ModelScope backbone '{config.model_type}' is no model of transformers",
+            f"ModelScope backbone '{config.model_type}' is not a model of transformers",
             "give a checkpoint with a backbone that transformers has, such as bert",
         )
     import torch

@@ -76,7 +76,7 @@ def _parts(own: Sequence[str], written: Shape) -> dict[str, tuple[str, str]]:
 
 
 def _check(own: Sequence[str], written: Shape, parts: Mapping[str, tuple[str, str]]) -> None:
-    """ValueError if a tag is written otherwise than the rest, or is no name."""
+    """ValueError if a tag is written differently from the rest, or is not a name."""
     if written.letter == "none":
         if nameless := [name for name in parts if not any(character.isalpha() for character in name)]:
             raise ValueError(f"'{nameless[0]}' does not name a type of entity")

@@ -84,10 +84,12 @@ def synthesized(name: str, options: LoadOptions) -> Path:
     for option in ("layers", "hidden"):
         if (value := asked.pop(option, None)) is not None:
             if not value.isdigit() or int(value) < 1:
-                raise CheckpointError(f"'{name}': {option}={value} is no number", f"write it as {option}=4")
+                raise CheckpointError(f"'{name}': {option}={value} is not a number", f"write it as {option}=4")
             sizes[option] = int(value)
     if sizes.get("hidden", HEAD) % HEAD:
-        raise CheckpointError(f"'{name}': hidden is no multiple of {HEAD}", f"a head is {HEAD} wide; write hidden=256")
+        raise CheckpointError(
+            f"'{name}': hidden is not a multiple of {HEAD}", f"a head is {HEAD} wide; write hidden=256"
+        )
     vocabulary = asked.pop("vocab", None)
     if asked:
         raise CheckpointError(f"'{name}': no option '{next(iter(asked))}'", "there are layers=N, hidden=N, vocab=FILE")

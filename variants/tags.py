@@ -50,7 +50,7 @@ def shape(tags: Iterable[str]) -> Shape:
     """The shape that tags have: with letters first if any has, last if half of them have, else types alone."""
     distinct = {tag for tag in tags if tag not in OUTSIDE}
     if any(LETTER_FIRST.fullmatch(tag) for tag in distinct):
-        # "B-PER-B" has both; "PER-B" beside one accidental "S-Bahn" has not
+        # "B-PER-B" has both; "PER-B" beside one accidental "S-Bahn" has only the suffix
         first, last = (sum(bool(p.fullmatch(tag)) for tag in distinct) for p in (LETTER_FIRST, LETTER_LAST))
         return Shape("last" if last == len(distinct) > first else "first")
     matching = sum(bool(LETTER_LAST.fullmatch(tag)) for tag in distinct)

@@ -18,7 +18,7 @@ from .selection import Names, sample
 from .sentences import Sentence
 
 EMBEDDED = "news-zh"
-UNSAID = ""  # a name that nobody gave
+UNSAID = ""  # no name was given
 FORMATS = ("columns", *rows.FORMATS, "brat", "dataset")
 
 

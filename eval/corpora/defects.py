@@ -100,7 +100,7 @@ RULES = {
         Rule("empty-sentence", "a sentence has nothing that could be scored", "left out"),
         Rule(
             "lengths",
-            "a row has not as many tags as tokens",
+            "a row has a different number of tags and tokens",
             advice="give every token one tag",
         ),
         Rule("no-outside", "no token of the file is outside an entity", "read as it is"),

@@ -62,7 +62,7 @@ def test_a_requirements_list_has_one_too(slimner: Slimner, tmp_path: Path) -> No
         (("nowhere",), "nowhere"),
         (("--imports", "sleep 0"), "ran no Python"),
         (("--imports", "x", "--requirements", "y"), "give one of"),
-        (("nowhere", "--limit", "12 apples"), "is no size"),
+        (("nowhere", "--limit", "12 apples"), "is not a size"),
     ],
 )
 def test_what_a_ledger_cannot_look_at_is_refused(slimner: Slimner, arguments: tuple[str, ...], said: str) -> None:
@@ -109,7 +109,7 @@ def test_an_artifact_is_loaded_in_process(slimner: Slimner, artifacts: dict[str,
         (("nowhere",), "nowhere"),
         (("http://127.0.0.1:port/",), "is no URL"),
         (("http:///v1/ner",), "is no URL"),
-        (("http://127.0.0.1:9/", "--header", "nothing"), "is no header"),
+        (("http://127.0.0.1:9/", "--header", "nothing"), "is not a header"),
         (("http://127.0.0.1:9/", "--body", "{}"), "has no {text}"),
         (("http://127.0.0.1:9/", "--rate", "3", "--until-p95", "10"), "exclude each other"),
     ],

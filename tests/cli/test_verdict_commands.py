@@ -95,7 +95,7 @@ def test_a_gate_over_recorded_results_ends_with_each_exit_code(
             "is not a results file, an artifact, a bundle or a checkpoint",
         ),
         (("--baseline", "old.json", "--candidate", "old.json", "--variant", "lone"), "it has fp32, lean"),
-        (("--baseline", "old.json", "--candidate", "old.json", "--budget", "5"), "is no time; write it as 300s"),
+        (("--baseline", "old.json", "--candidate", "old.json", "--budget", "5"), "is not a time; write it as 300s"),
         (("--baseline", "cut.json", "--candidate", "old.json"), "cut.json"),
     ],
 )

@@ -33,6 +33,11 @@ def test_every_name_is_listed_once_in_order_and_is_there() -> None:
         slimner.nothing  # noqa: B018
 
 
+def test_bench_stays_a_function_when_the_package_of_that_name_is_imported() -> None:
+    code = "import slimner, slimner.bench.pairs; from slimner.bench import measure; assert slimner.bench.__name__ == 'bench'"
+    subprocess.run([sys.executable, "-W", "error", "-c", f"{code}; slimner.bench.__call__"], check=True)
+
+
 def test_a_predictor_opens_from_an_artifact_or_a_bundle_by_string_or_path(
     artifacts: dict[str, Path], tmp_path: Path, small_workload: Path
 ) -> None:

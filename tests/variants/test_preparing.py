@@ -265,5 +265,5 @@ def test_the_scores_of_a_crf_are_in_the_sealed_manifest_of_a_real_build(tmp_path
 def test_a_backbone_that_transformers_has_not_is_refused(tmp_path: Path) -> None:
     modelscope(tmp_path / "raner", crf=True)
     edit(tmp_path / "raner" / "config.json", model_type="structbert")
-    with pytest.raises(CheckpointError, match="ModelScope backbone 'structbert' is no model of transformers"):
+    with pytest.raises(CheckpointError, match="ModelScope backbone 'structbert' is not a model of transformers"):
         resolve_checkpoint(str(tmp_path / "raner"), PICKLE)
