@@ -117,19 +117,20 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+class _Callable(types.ModuleType):
+    """The package `slimner.bench`, which can be called as the function of that name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return importlib.import_module("slimner.jobs").bench(*args, **kwargs)
+
+
 class _Front(types.ModuleType):
-    """This module, whose `bench` stays the function when the package `slimner.bench` is imported.
+    """This module. Importing `slimner.bench` sets its attribute `bench` to the package, which hides the function."""
 
-    The import system sets a package's attribute to each submodule it has imported.
-    """
-
-    @property
-    def bench(self) -> Any:
-        return __getattr__("bench")
-
-    @bench.setter
-    def bench(self, module: types.ModuleType) -> None:
-        """Keep the function; the package is found in `sys.modules`."""
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "bench" and isinstance(value, types.ModuleType):
+            value.__class__ = _Callable
+        super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Front

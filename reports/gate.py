@@ -147,7 +147,7 @@ def _limit(side: Side, metric: Metric, value: float) -> Check:
 
 
 def outcome_of(found: Sequence[Check]) -> Outcome:
-    """One outcome: a failure before all, then a regression, then what is inconclusive. Nothing judged is inconclusive."""
+    """One outcome: a failure before all, then a regression, then what is inconclusive; so is a gate without checks."""
     kinds = {check.outcome for check in found}
     for outcome in ("failed", "regression", "inconclusive"):
         if outcome in kinds:

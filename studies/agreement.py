@@ -37,8 +37,8 @@ CLASSES = {
     "raised": "the other raised an error; ours answered",
     "cut": "the text is longer than the model's window: the other cuts it, ours reads it in windows",
     "ill-formed": "the best tags are not a sequence of the scheme (an I-X with no B-X before it, a B-X with no E-X "
-    "behind it): the other makes an entity of it, ours takes whole entities only, and the best sequence of them where the "
-    "checkpoint is decoded so",
+    "behind it): the other makes an entity of it, ours takes whole entities only, and the best sequence of them where "
+    "the checkpoint is decoded so",
     "fused": "first, average and max work on words, and where a tokenizer does not mark the parts of a word the "
     "pipeline takes all between two spaces for one: in Chinese that is the whole sentence",
     "inside a word": "tags differ inside a word of several tokens: ours, as in training, lets its first token speak, "

@@ -77,7 +77,7 @@ def test_a_vocabulary_file_gives_its_tokens(tmp_path: Path) -> None:
     [
         ("synthetic:bert-base?layers=many", "layers=many is not a number"),
         ("synthetic:bert-base?layers=0", "layers=0 is not a number"),
-        ("synthetic:bert-base?hidden=100", "no multiple of 64"),
+        ("synthetic:bert-base?hidden=100", "not a multiple of 64"),
         ("synthetic:bert-base?heads=3", "no option 'heads'"),
         ("synthetic:bert-base?vocab=nowhere.txt", "no vocabulary nowhere.txt"),
     ],
