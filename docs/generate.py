@@ -222,7 +222,7 @@ def metrics_page() -> str:
     columns = ", ".join(f"`{name}`" for name in csv_columns())
     return (
         "# Metrics\n\nOne name each, in tables, JSON, JUnit, policies and messages. The margin is the change for "
-        "the worse that a gate allows on a machine that was not [calibrated](commands/calibrate.md).\n\n"
+        "the worse that a gate allows unless the policy gives another.\n\n"
         + table(("metric", "unit", "better", "meaning", "margin", "gated", "also read in a policy as"), lines)
         + f"\n\nColumns of `table.csv`: {columns}."
     )
@@ -259,8 +259,8 @@ def policy_page() -> str:
                     (
                         "`[margins]`",
                         'metric = a share, as `3%`, or `"auto"`',
-                        "how much worse a candidate may be in a gate; `auto` takes this machine's calibration, "
-                        "or else the margin of the [metric](metrics.md)",
+                        "how much worse a candidate may be in a gate; `auto` takes the margin of the "
+                        "[metric](metrics.md)",
                     ),
                 ],
             ),

@@ -63,7 +63,7 @@ def test_compare_and_gate_judge_it_at_the_margin_of_the_policy_or_its_default(
     load: Metric, written: str, tmp_path: Path
 ) -> None:
     read = policy(tmp_path, f'[margins]\nload = "{written}"\n')
-    judged, source = margins(read, None)
+    judged, source = margins(read)
     assert judged == {"load": 0.2 if written == "20%" else load.margin}
     assert load.margin > 0
     assert f"load {judged['load'] * 100:.1f} %" in source
@@ -89,5 +89,5 @@ def test_compare_and_gate_judge_it_at_the_margin_of_the_policy_or_its_default(
 def test_a_gate_holds_its_limit(load: Metric, tmp_path: Path) -> None:
     read = policy(tmp_path, '[constraints]\nload_max = "750ms"\n[margins]\nload = "50%"\n')
     one = sides(BASE, "a")["fp32"]
-    found = {c.name: c.outcome for c in checks(compare_sides(one, one, Question(margins=margins(read, None)[0])), read)}
+    found = {c.name: c.outcome for c in checks(compare_sides(one, one, Question(margins=margins(read)[0])), read)}
     assert found["load_max"] == "regression"
