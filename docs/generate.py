@@ -26,6 +26,7 @@ from slimner.eval import Differences
 from slimner.eval.inspection import Inspection
 from slimner.reports import Decision, Policy
 from slimner.reports.tables import csv_columns
+from slimner.reports.verdicts import margin_text
 from slimner.serve.bundle import Bundle
 from slimner.variants import VARIANTS, Manifest
 
@@ -213,7 +214,7 @@ def metrics_page() -> str:
             metric.unit,
             "higher" if metric.higher_is_better else "lower",
             metric.meaning,
-            "by the policy" if metric.kind == "f1" else f"{metric.margin * 100:g} %",
+            "by the policy" if metric.kind == "f1" else margin_text(metric, metric.margin),
             "yes" if metric.gated else "only if the policy gives its margin",
             ", ".join(f"`{alias}`" for alias in metric.aliases),
         )
@@ -258,7 +259,7 @@ def policy_page() -> str:
                     ("`tie`", "a share, as `2%`", f"within it the simpler variant wins; by default {default.tie:.0%}"),
                     (
                         "`[margins]`",
-                        'metric = a share, as `3%`, or `"auto"`',
+                        'metric = a share, as `3%` (`growth`: a size), or `"auto"`',
                         "how much worse a candidate may be in a gate; `auto` takes the margin of the "
                         "[metric](metrics.md)",
                     ),

@@ -59,3 +59,10 @@ def test_the_reference_names_every_environment_variable_that_the_code_reads() ->
     ).stdout.split()
     assert {"SLIMNER_CACHE", "SLIMNER_WORKERS"} <= set(code)
     assert {name for name in code if f"`{name}`" not in page} <= INTERNAL
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = str(page.relative_to(ROOT / "docs"))
+        assert name.startswith("reference/commands/") or name in navigation, name
