@@ -11,6 +11,7 @@ from slimner.eval import Sentence, read_corpus
 from slimner.eval.scoring import evaluate, predict, score
 from slimner.variants import VARIANTS, Predictor, resolve_checkpoint
 from slimner.variants.building import build
+from slimner.variants.fitness import fitted
 from tokenizers import Tokenizer
 
 from .made import WORDS, byte_pairs, unigram, word_piece
@@ -79,7 +80,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
     """The checkpoint as it is, through the variant that runs it unchanged."""
-    source = resolve_checkpoint(str(checkpoint))
+    source = fitted(resolve_checkpoint(str(checkpoint)))
     model = VARIANTS.get("fp32").load(checkpoint, 1)
     return Predictor(Tokenizer.from_file(str(source.tokenizer)), model, source.labels, source.window)
 
