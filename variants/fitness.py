@@ -44,9 +44,13 @@ def require_whole(directory: Path, module: Any, info: Mapping[str, Any]) -> None
     """
     made, config = type(module).__name__, read(directory / CONFIG, Config)
     if wrong := sorted(info.get("mismatched_keys") or ()):
-        name, there, wanted = wrong[0]
+        first = wrong[0]  # transformers 4 only names it
+        name, *shapes = (first,) if isinstance(first, str) else first
+        differs = (
+            f"is {_by(shapes[0])} in the weights and {_by(shapes[1])} by" if shapes else "has another size than by"
+        )
         raise CheckpointError(
-            f"{directory}: {name} is {_by(there)} in the weights and {_by(wanted)} by {CONFIG}",
+            f"{directory}: {name} {differs} {CONFIG}",
             f"take the {CONFIG} that was saved with these weights",
         )
     if extra := sorted(name for name in info["unexpected_keys"] if not HARMLESS.search(name)):
