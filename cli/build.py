@@ -20,9 +20,12 @@ from .progress import Steps
 @options.checkpoint
 @click.option("--variant", required=True, metavar="NAME", help="What to build; `slimner variants` lists them.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write; it must not exist.")
+@options.exporter
 @options.timeout
 @options.output
-def build(checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: float, as_json: bool) -> None:
+def build(
+    checkpoint: str, load: LoadOptions, variant: str, out: Path, exporter: str, timeout: float, as_json: bool
+) -> None:
     """Build CHECKPOINT (a directory, a hub id, modelscope:ID, synthetic:NAME, or news-zh) as one variant.
 
     The build runs in a process of its own, is compared with the checkpoint, and appears in --out whole or not at all.
@@ -40,7 +43,9 @@ def build(checkpoint: str, load: LoadOptions, variant: str, out: Path, timeout: 
     with Steps() as progress:
         progress.phase("build", 1)
         progress.now("build", f"{variant} of {source.name}")
-        artifact, cached = build_artifact(source, chosen, cache=cache_directory(), timeout_s=timeout)
+        artifact, cached = build_artifact(
+            source, chosen, cache=cache_directory(), timeout_s=timeout, exporter_name=exporter
+        )
         place(artifact.path, out)
         progress.done("build", variant)
     manifest = artifact.manifest

@@ -21,7 +21,9 @@ from ..eval.corpora import FORMATS, UNSAID
 from ..reports import Policy, read_policy
 from ..reports.tables import Section
 from ..variants import LoadOptions, Manifest
+from ..variants.exporting import exporter as find_exporter
 from ..variants.schemes import SCHEMES
+from ..variants.variant import DEFAULT_EXPORTER
 from .screen import Screen, out
 from .streams import verbatim
 
@@ -109,6 +111,14 @@ variant = click.option(
     default=None,
     metavar="NAME",
     help="Which variant of a results file to take, or to build of a checkpoint.",
+)
+exporter = click.option(
+    "--exporter",
+    default=DEFAULT_EXPORTER,
+    show_default=True,
+    metavar="NAME",
+    callback=lambda context, parameter, value: find_exporter(value).name,
+    help="What writes the graph of ONNX variants: torchscript, dynamo, or optimum (in an environment of its own).",
 )
 budget = click.option(
     "--budget",

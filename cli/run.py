@@ -44,6 +44,7 @@ from .progress import Steps
     show_default=True,
     help="Directory of the report.",
 )
+@options.exporter
 @options.policy
 @options.repetitions
 @click.option("--fresh", is_flag=True, help="Measure everything again, even if an interrupted run could be continued.")
@@ -57,6 +58,7 @@ def run(
     names: str | None,
     baseline: str,
     out: Path,
+    exporter: str,
     policy_file: Path | None,
     repetitions: int,
     fresh: bool,
@@ -87,6 +89,7 @@ def run(
             policy=options.policy_of(policy_file),
             settings=settings,
             repetitions=repetitions,
+            exporter=exporter,
             out=out,
             fresh=fresh,
             progress=progress,

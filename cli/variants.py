@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.errors import UserError
+from ..core.install import install_hint
 from ..core.machine import describe
 from ..variants import VARIANTS
 from . import options
@@ -73,7 +74,7 @@ def variants(as_json: bool) -> None:
     console.print()
     console.print(f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}", markup=False)
     if not all(line.can_build for line in listed):
-        console.print("next     pip install 'slimner[lab]' for building and measuring", markup=False)
+        console.print(f"next     {install_hint('lab')} (for building and measuring)", markup=False)
 
 
 def _answer(yes: bool) -> Text:

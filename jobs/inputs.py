@@ -10,6 +10,7 @@ import msgspec
 from ..bench import Workload, read_workload
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, MissingDependencyError, UserError
+from ..core.install import install_hint
 from ..core.records import Results
 from ..core.store import RESULTS, read_results
 from ..core.verdicts import Side, sides
@@ -27,7 +28,7 @@ def require(*modules: str) -> None:
     """Raise MissingDependencyError if this install lacks one of the modules."""
     if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
         raise MissingDependencyError(
-            f"this command needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+            f"this command needs {', '.join(missing)}, not installed here", install_hint("lab")
         )
 
 

@@ -17,6 +17,7 @@ from ..bench.workload import EMBEDDED as EMBEDDED_WORKLOAD
 from ..core.cache import cache_directory
 from ..core.commit import commit_of
 from ..core.errors import CheckpointError, ChildError, MissingDependencyError, SlimnerError, UserError
+from ..core.install import install_hint
 from ..core.journal import Journal
 from ..core.ledger_records import ImportLedger
 from ..core.machine import boot_id, describe
@@ -35,6 +36,7 @@ from ..eval.corpora import EMBEDDED
 from ..reports import Decision, Policy, Row, decide, rows_of, write_report
 from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Variant, resolve_checkpoint
 from ..variants.building import build, facts
+from ..variants.variant import DEFAULT_EXPORTER
 from .deciding import complexity
 from .defaults import TEXTS, corpus_for, remember, unsaid
 from .inputs import corpus_of, require, workload_of
@@ -64,6 +66,7 @@ def run(
     policy: Policy | None = None,
     settings: Measuring | None = None,
     repetitions: int = 3,
+    exporter: str = DEFAULT_EXPORTER,
     out: str | Path = REPORT,
     fresh: bool = False,
     progress: Progress = SILENT,
@@ -95,6 +98,7 @@ def run(
             repetitions=repetitions,
         ),
         broken=broken,
+        exporter=exporter,
         out=Path(out),
         progress=progress,
         fresh=fresh,
@@ -130,12 +134,14 @@ class Pipeline:
         variants: Sequence[Variant],
         settings: RunSettings,
         broken: Sequence[Failure],
+        exporter: str,
         out: Path,
         progress: Progress,
         fresh: bool,
     ) -> None:
         self.checkpoint, self.corpus, self.workload = checkpoint, corpus, workload
         self.variants, self.settings = variants, settings
+        self.exporter = exporter
         self.out, self.progress, self.fresh = out, progress, fresh
         self.failures: list[Failure] = list(broken)
         self.artifacts: dict[str, Artifact] = {}
@@ -201,7 +207,11 @@ class Pipeline:
         begun = time.monotonic()
         try:
             artifact, cached = build(
-                self.checkpoint, variant, cache=cache_directory(), timeout_s=self.settings.timeout_s
+                self.checkpoint,
+                variant,
+                cache=cache_directory(),
+                timeout_s=self.settings.timeout_s,
+                exporter_name=self.exporter,
             )
         except CheckpointError:
             raise  # it would fail every variant alike
@@ -285,7 +295,7 @@ def _chosen(names: Sequence[str] | None, baseline: str) -> tuple[tuple[Variant, 
     lacking = sorted({module for variant in variants for module in variant.missing(building=True)})
     if all(variant.missing(building=True) for variant in variants):
         raise MissingDependencyError(
-            f"no variant can be built here: {', '.join(lacking)} not installed", "pip install 'slimner[lab]'"
+            f"no variant can be built here: {', '.join(lacking)} not installed", install_hint("lab")
         )
     require("seqeval", "memory_profiler", "matplotlib")
     return order(variants, baseline), tuple(failures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import MissingDependencyError
+from ..core.install import install_hint
 from ..core.records import Machine, MeasurementRecord, Results, RunSettings
 from ..core.statistics import clean_ms
 
@@ -20,7 +21,7 @@ def to_pytest_benchmark(results: Results) -> dict[str, Any]:
         from pytest_benchmark import __version__ as version
     except ImportError:
         raise MissingDependencyError(
-            "this format needs pytest_benchmark, not installed here", "pip install 'slimner[lab]'"
+            "this format needs pytest_benchmark, not installed here", install_hint("lab")
         ) from None
     by_variant: dict[str, list[MeasurementRecord]] = {}
     for record in results.measurements:

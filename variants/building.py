@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import child
 from ..core.errors import ArtifactError, CheckpointError, MissingDependencyError, SlimnerError
+from ..core.install import install_hint
 from ..core.machine import LIBRARIES, WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
@@ -27,8 +28,9 @@ from .artifacts import (
     verify,
 )
 from .checkpoints import Checkpoint
+from .exporting import exporter
 from .fitness import fitted, parity_windows
-from .variant import VARIANTS, BuildContext, Variant
+from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Variant
 
 # Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
 FP32_TOLERANCE = 1e-5
@@ -47,23 +49,32 @@ def facts(checkpoint: Checkpoint) -> CheckpointFacts:
     )
 
 
-def key_of(checkpoint: Checkpoint, variant: Variant) -> str:
+def key_of(checkpoint: Checkpoint, variant: Variant, exporter_name: str = DEFAULT_EXPORTER) -> str:
     """Identity of the artifact that building this variant here and now gives."""
-    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, _tools(variant))
+    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, _tools(variant, exporter_name))
 
 
-def _tools(variant: Variant) -> dict[str, str]:
-    """Versions of everything that may change what a build gives: slimner, the libraries, the variant's distribution."""
-    return versions(("slimner", *LIBRARIES)) | dict([VARIANTS.distribution(variant.name)])
+def _tools(variant: Variant, exporter_name: str) -> dict[str, str]:
+    """Versions of everything that may change what a build gives: slimner, the libraries, the variant's distribution,
+    and the exporter, where the variant is built from a graph."""
+    tools = versions(("slimner", *LIBRARIES)) | dict([VARIANTS.distribution(variant.name)])
+    return tools | {"exporter": exporter(exporter_name).version} if variant.exports else tools
 
 
-def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: float) -> tuple[Artifact, bool]:
+def build(
+    checkpoint: Checkpoint,
+    variant: Variant,
+    *,
+    cache: Path,
+    timeout_s: float,
+    exporter_name: str = DEFAULT_EXPORTER,
+) -> tuple[Artifact, bool]:
     """The artifact, verified, and whether it was there already.
 
     A cached artifact that was changed since is built again. Raises MissingDependencyError, or ChildError when the
     build failed; nothing half-built is left in either case.
     """
-    key = key_of(checkpoint, variant)
+    key = key_of(checkpoint, variant, exporter_name)
     target = cache / "artifacts" / artifact_name(variant.name, key)
     if target.exists():
         try:
@@ -75,10 +86,13 @@ def build(checkpoint: Checkpoint, variant: Variant, *, cache: Path, timeout_s: f
         shutil.rmtree(target)
     if missing := variant.missing(building=True):
         raise MissingDependencyError(
-            f"building '{variant.name}' needs {', '.join(missing)}, not installed here", "pip install 'slimner[lab]'"
+            f"building '{variant.name}' needs {', '.join(missing)}, not installed here", install_hint("lab")
         )
+    if variant.exports:
+        exporter(exporter_name).require()
     with directory_in_place(target) as directory:
-        manifest = child.call(build_in_child, checkpoint, variant.name, directory, key).run(timeout_s=timeout_s)
+        job = child.call(build_in_child, checkpoint, variant.name, directory, key, exporter_name)
+        manifest = job.run(timeout_s=timeout_s)
     return Artifact(path=target, manifest=manifest), False
 
 
@@ -92,13 +106,13 @@ def place(artifact: Path, out: Path) -> None:
         shutil.copytree(artifact, directory, dirs_exist_ok=True)
 
 
-def build_in_child(source: Checkpoint, variant: str, target: Path, key: str) -> Manifest:
+def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exporter_name: str) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
     source, chosen = fitted(source), VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
-    chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide))
+    chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name))
     shutil.copyfile(source.tokenizer, target / "tokenizer.json")
     parity, logit_range = _parity(source, chosen, target)
     limit = FP32_TOLERANCE * max(logit_range, USUAL_RANGE)
@@ -116,7 +130,7 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str) -> 
         labels=source.labels,
         window=source.window,
         instructions=machine.instructions,
-        tools=_tools(chosen),
+        tools=_tools(chosen, exporter_name),
         parity=parity,
         build_s=round(time.perf_counter() - started, 3),
         build_peak_bytes=peak_bytes(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import onnx_model
+from .exporting import exported
 from .variant import BuildContext, Model, Variant
 
 
@@ -14,17 +15,16 @@ class OnnxFp32(Variant):
     name = "onnx-fp32"
     backend = "onnxruntime"
     precision = "fp32"
-    summary = "exported with Optimum, optimized, run by onnxruntime"
+    summary = "the checkpoint's graph, optimized, run by onnxruntime"
     run_needs = ("onnxruntime",)
-    build_needs = ("torch", "transformers", "optimum", "onnx")
+    build_needs = ("torch", "transformers", "onnx")
+    exports = True
     session = onnx_model.SESSION
     complexity = 1
 
     def build(self, context: BuildContext) -> None:
-        exported = context.directory / "exported.onnx"
-        onnx_model.export(context.checkpoint, exported)
-        onnx_model.optimize(exported, context.directory)
-        exported.unlink()
+        with exported(context.checkpoint, context.directory, context.exporter) as graph:
+            onnx_model.optimize(graph, context.directory)
 
     def load(self, directory: Path, threads: int) -> Model:
         return onnx_model.load(directory, threads)

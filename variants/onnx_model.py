@@ -1,21 +1,16 @@
-"""ONNX graphs of a checkpoint: exported once, optimized once, and run from weights that stay in the page cache."""
+"""ONNX graphs of a checkpoint: optimized once, and run from weights that stay in the page cache."""
 
 from __future__ import annotations
 
-import logging
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.memory import bound_heap
-from .checkpoints import Checkpoint
-from .torch_model import load_reference
+from .exporting import GRAPH
 from .variant import Model
 
-GRAPH = "model.onnx"
 DATA = "model.onnx.data"
 
 # Smaller tensors stay inside the graph, where shape inference may need their values.
@@ -32,23 +27,6 @@ SESSION = {
     "enable_mem_pattern": "False",
     SHRINK: "cpu:0",
 }
-
-
-def export(checkpoint: Checkpoint, target: Path) -> None:
-    """Write the checkpoint's FP32 graph, with free batch and sequence axes, to the file `target`."""
-    from optimum.exporters.onnx import onnx_export_from_model
-
-    logging.getLogger("optimum").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(dir=target.parent) as directory, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        onnx_export_from_model(
-            load_reference(checkpoint.path),
-            output=directory,
-            task="token-classification",
-            opset=18,
-            do_validation=False,  # slimner compares logits itself, on real token ids
-        )
-        (Path(directory) / GRAPH).rename(target)
 
 
 def optimize(graph: Path, directory: Path) -> None:

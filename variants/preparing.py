@@ -16,6 +16,7 @@ from typing import Any
 from ..core import child
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, MissingDependencyError
+from ..core.install import install_hint
 from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .configuration import (
     CONFIG,
@@ -92,7 +93,7 @@ def prepared(source: Path, options: LoadOptions) -> Path:
 def require_transformers() -> None:
     """Raise MissingDependencyError if this install cannot make a model."""
     if importlib.util.find_spec("transformers") is None or importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError("this checkpoint needs torch and transformers", "pip install 'slimner[lab]'")
+        raise MissingDependencyError("this checkpoint needs torch and transformers", install_hint("lab"))
 
 
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from ..core.errors import CheckpointError, MissingDependencyError
+from ..core.install import install_hint
 from .configuration import EMBEDDED, SYNTHETIC
 
 MODELSCOPE = "modelscope:"
@@ -47,7 +48,7 @@ def locate(name: str, *, allow_pickle: bool) -> Path:
 def _from_hub(name: str, allow_pickle: bool) -> Path:
     """The snapshot of a hub id, from the cache or fetched; the hub's own variables hold (HF_HUB_OFFLINE, HF_HOME)."""
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise MissingDependencyError("a hub id needs huggingface_hub", "pip install 'slimner[lab]'")
+        raise MissingDependencyError("a hub id needs huggingface_hub", install_hint("lab"))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -75,7 +76,7 @@ def _from_hub(name: str, allow_pickle: bool) -> Path:
 
 def _from_modelscope(name: str, allow_pickle: bool) -> Path:
     if importlib.util.find_spec("modelscope") is None:
-        raise MissingDependencyError("a ModelScope id needs modelscope", "pip install 'slimner[modelscope]'")
+        raise MissingDependencyError("a ModelScope id needs modelscope", install_hint("modelscope"))
     from modelscope.hub.snapshot_download import snapshot_download
 
     identity, _, revision = name.partition("@")

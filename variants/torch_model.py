@@ -13,13 +13,17 @@ from .fitness import require_whole
 from .variant import Model
 
 
-def load_reference(directory: Path) -> Any:
+def load_reference(directory: Path, *, attention: str | None = None) -> Any:
     """The FP32 module of a checkpoint directory, in evaluation mode; CheckpointError if not all weights fit.
 
-    Nothing is fetched and no code of the checkpoint is run.
+    Nothing is fetched and no code of the checkpoint is run. `attention` names one of transformers' own
+    implementations; without it transformers takes the one it has for this class.
     """
     import torch
     from transformers import AutoModelForTokenClassification
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     try:
         module, info = AutoModelForTokenClassification.from_pretrained(
@@ -29,17 +33,27 @@ def load_reference(directory: Path) -> Any:
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
+            attn_implementation=attention,
             ignore_mismatched_sizes=True,  # require_whole names them
         )
     except CheckpointError:
         raise
-    except Exception as error:  # families check their configurations each in its own way
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    except ImportError as error:  # a family that transformers builds on a library of its own
         raise CheckpointError(
-            f"{directory}: transformers cannot load it: {reason}", "save the checkpoint again"
+            f"{directory}: transformers needs for it what is not installed: {first_line(error)}",
+            "install that, or give a checkpoint of another family",
+        ) from error
+    except Exception as error:  # families check their configurations each in its own way
+        raise CheckpointError(
+            f"{directory}: transformers cannot load it: {first_line(error)}", "save the checkpoint again"
         ) from error
     require_whole(directory, module, info)
     return module.eval()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's message that is not empty."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def hold_threads(threads: int) -> None:

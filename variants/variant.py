@@ -17,14 +17,19 @@ from .checkpoints import Checkpoint
 # Token ids of one window, shape (tokens,), to logits, shape (tokens, labels), float32.
 Model = Callable[[np.ndarray], np.ndarray]
 
+# Exporters are in exporting.py.
+DEFAULT_EXPORTER = "torchscript"
+
 
 class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build gets: the checkpoint, a directory to fill, and whether this processor's integer dot products take
-    eight-bit weights without saturating (VNNI and the like; plain AVX2 does not)."""
+    """What a build gets: the checkpoint, a directory to fill, whether this processor's integer dot products take
+    eight-bit weights without saturating (VNNI and the like; plain AVX2 does not), and the name of the exporter that
+    writes ONNX graphs."""
 
     checkpoint: Checkpoint
     directory: Path
     wide_dot_products: bool
+    exporter: str = DEFAULT_EXPORTER
 
 
 class Variant(abc.ABC):
@@ -41,6 +46,8 @@ class Variant(abc.ABC):
     """Modules that building imports beyond those that running does."""
     run_needs: ClassVar[Sequence[str]] = ()
     """Modules that running imports, in order; each is a stage of its own in the memory ledger."""
+    exports: ClassVar[bool] = False
+    """Whether it is built from a graph that `exporting.exported` writes; the exporter is then part of its identity."""
     session: ClassVar[Mapping[str, str]] = {}
     """Options with which the back end runs the model, beside the threads; a bundle records them."""
     complexity: ClassVar[int] = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import CorpusError, MissingDependencyError
+from ...core.install import install_hint
 from . import columns, rows, tokens
 from .defects import Defects
 from .sentences import Sentence
@@ -23,9 +24,7 @@ def split_name(name: str) -> tuple[str, str | None]:
 def read(name: str, defects: Defects) -> tuple[list[Sentence], str | None]:
     """The sentences of a dataset (of its split if the name ends in `:split`), and the scheme of its tags."""
     if importlib.util.find_spec("datasets") is None:
-        raise MissingDependencyError(
-            f"reading '{name}' needs datasets, not installed here", "pip install 'slimner[datasets]'"
-        )
+        raise MissingDependencyError(f"reading '{name}' needs datasets, not installed here", install_hint("datasets"))
     table = _one_split(*split_name(name))
     features: dict[str, Any] = table.features
     row = next(iter(table), None)

@@ -246,4 +246,4 @@ def test_without_pytest_benchmark_the_command_says_what_to_install(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "this format needs pytest_benchmark" in done.stderr
-    assert "pip install 'slimner[lab]'" in done.stderr
+    assert "pip install '.[lab]'" in done.stderr

@@ -11,6 +11,26 @@ import pytest
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 
+# transformers 5 rebuilds the normalizer of a class that it knows when it loads one; the general class takes the file as
+# it is, which is what is compared here for the tokenizers that no such class has.
+SPECIAL = {
+    "wordpiece": {
+        "unk_token": "[UNK]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    },
+    "bpe": {
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "mask_token": "<mask>",
+    },
+}
+SPECIAL["unigram"] = SPECIAL["bpe"]
+
 # name: (class in transformers, kind of tokenizer, class of tokenizer, what differs from the shared shape)
 ARCHITECTURES: Mapping[str, tuple[str, str, str, Mapping[str, Any]]] = {
     "bert": ("Bert", "wordpiece", "BertTokenizerFast", {}),
@@ -23,17 +43,17 @@ ARCHITECTURES: Mapping[str, tuple[str, str, str, Mapping[str, Any]]] = {
     ),
     "electra": ("Electra", "wordpiece", "ElectraTokenizerFast", {"embedding_size": 16}),
     "roberta": ("Roberta", "bpe", "RobertaTokenizerFast", {"max_position_embeddings": 66, "type_vocab_size": 1}),
-    "albert": ("Albert", "unigram", "AlbertTokenizerFast", {"embedding_size": 16}),
+    "albert": ("Albert", "unigram", "PreTrainedTokenizerFast", {"embedding_size": 16}),
     "xlm-roberta": (
         "XLMRoberta",
         "unigram",
-        "XLMRobertaTokenizerFast",
+        "PreTrainedTokenizerFast",
         {"max_position_embeddings": 66, "type_vocab_size": 1},
     ),
     "deberta-v2": (
         "DebertaV2",
         "unigram",
-        "DebertaV2TokenizerFast",
+        "PreTrainedTokenizerFast",
         {
             "relative_attention": True,
             "pos_att_type": ["p2c", "c2p"],
@@ -44,7 +64,7 @@ ARCHITECTURES: Mapping[str, tuple[str, str, str, Mapping[str, Any]]] = {
     "deberta-v3": (
         "DebertaV2",
         "unigram",
-        "DebertaV2TokenizerFast",
+        "PreTrainedTokenizerFast",
         {
             "relative_attention": True,
             "pos_att_type": ["p2c", "c2p"],
@@ -131,7 +151,9 @@ def make_architecture(name: str, directory: Path, tags: tuple[str, ...] = TAGS, 
     import transformers
 
     family, kind, tokenizer_class, differs = ARCHITECTURES[name]
-    tokenizer = getattr(transformers, tokenizer_class)(tokenizer_object=train_tokenizer(kind), model_max_length=64)
+    tokenizer = getattr(transformers, tokenizer_class)(
+        tokenizer_object=train_tokenizer(kind), model_max_length=64, **SPECIAL[kind]
+    )
     shape = {
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -152,7 +174,7 @@ def make_architecture(name: str, directory: Path, tags: tuple[str, ...] = TAGS, 
             **changes,
         }
     )
-    torch.manual_seed(3)
+    torch.manual_seed(4)
     getattr(transformers, f"{family}ForTokenClassification")(config).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return directory

@@ -94,6 +94,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
             siblings = [{"rfilename": name} for name in self.files]
             info = {"id": "organization/tiny", "sha": COMMIT, "siblings": siblings, "private": False, "tags": []}
             return self.reply(200, json.dumps({**info, "downloads": 0, "likes": 0}).encode(), {}, body=body)
+        if self.path.startswith(f"/api/models/organization/tiny/tree/{COMMIT}"):
+            tree = [
+                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for name, content in self.files.items()
+            ]
+            return self.reply(200, json.dumps(tree).encode(), {}, body=body)
         name = self.path.rpartition("/")[2]
         content = self.files[name]
         if body:
@@ -154,5 +160,5 @@ def test_a_name_that_is_nothing_lists_the_ways_to_name_one(tmp_path: Path) -> No
 def test_a_modelscope_id_names_what_it_needs() -> None:
     if importlib.util.find_spec("modelscope"):
         pytest.skip("modelscope is installed")
-    with pytest.raises(MissingDependencyError, match=r"pip install 'slimner\[modelscope\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[modelscope\]'"):
         resolve_checkpoint("modelscope:organization/name@v1")
