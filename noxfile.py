@@ -17,6 +17,9 @@ nox.options.reuse_existing_virtualenvs = True
 
 FOLDERS = ("bench", "cli", "core", "eval", "jobs", "reports", "serve", "variants", "zoo")
 ROOT = Path(__file__).parent
+
+# The sessions use one release of torch, so that their runs can be compared; the extra itself sets no cap.
+TORCH = "torch==2.13.0"
 BROWSER = (
     "axe-playwright-python>=0.1.4",
     "hypothesis>=6.100",
@@ -30,7 +33,7 @@ BROWSER = (
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything under tests/ but the page in a browser; with arguments, one pytest with them."""
-    session.install("-e", ".[lab,test,datasets]")
+    session.install(TORCH, "-e", ".[lab,test,datasets]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -42,7 +45,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Times slimner's own hot paths with pytest-benchmark; not among the default sessions."""
-    session.install("-e", ".[lab,test]")
+    session.install(TORCH, "-e", ".[lab,test]")
     options = ("--benchmark-enable", "--benchmark-only", "--benchmark-sort=name")
     session.run("pytest", "tests/benchmarks", *options, *session.posargs)
 
@@ -94,7 +97,7 @@ def docs(session: nox.Session) -> None:
 
 
 def _study(session: nox.Session, name: str, *arguments: str) -> None:
-    session.install("-e", ".[lab]")
+    session.install(TORCH, "-e", ".[lab]")
     session.run("python", f"studies/{name}.py", *(session.posargs or arguments))
 
 
@@ -165,14 +168,14 @@ def build_cost(session: nox.Session) -> None:
 @nox.session
 def parity(session: nox.Session) -> None:
     """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
-    session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
+    session.install(TORCH, "-e", ".[lab,modelscope]", "modelscope[framework]")
     session.run("python", "studies/parity.py", "--out", "docs/evidence/parity.md", *session.posargs)
 
 
 @nox.session
 def agreement(session: nox.Session) -> None:
     """The table of docs/evidence/agreement.md: slimner beside transformers, Optimum and ModelScope."""
-    session.install("-e", ".[lab,modelscope]", "modelscope[framework]")
+    session.install(TORCH, "-e", ".[lab,modelscope]", "modelscope[framework]")
     session.run("python", "studies/agreement.py", "--out", "docs/evidence/agreement.md", *session.posargs)
 
 
@@ -185,7 +188,7 @@ def serving(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Ten minutes at twice the capacity, then 100,000 requests, then ten workers killed under load."""
-    session.install("-e", ".[lab]")
+    session.install(TORCH, "-e", ".[lab]")
     session.run("python", "studies/serving.py", "overload")
     session.run("python", "studies/serving.py", "soak")
     session.run("python", "studies/serving.py", "kill")
@@ -194,7 +197,7 @@ def soak(session: nox.Session) -> None:
 @nox.session
 def embedded_bundle(session: nox.Session) -> None:
     """Make the bundle that the wheel carries again: run the embedded model through onnx-int8, bundle it, verify it."""
-    session.install("-e", ".[lab]")
+    session.install(TORCH, "-e", ".[lab]")
     with tempfile.TemporaryDirectory() as directory:
         report, bundle = Path(directory) / "report", ROOT / "zoo" / "news_zh" / "bundle"
         session.run("slimner", "run", "--variants", "onnx-int8", "--out", str(report))

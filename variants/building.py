@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from ..core import child
 from ..core.errors import ArtifactError, CheckpointError, MissingDependencyError, SlimnerError
 from ..core.install import install_hint
-from ..core.machine import LIBRARIES, WIDE_DOT_PRODUCTS, describe, versions
+from ..core.machine import WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
 from ..core.store import directory_in_place, write_json
@@ -55,9 +56,12 @@ def key_of(checkpoint: Checkpoint, variant: Variant, exporter_name: str = DEFAUL
 
 
 def _tools(variant: Variant, exporter_name: str) -> dict[str, str]:
-    """Versions of everything that may change what a build gives: slimner, the libraries, the variant's distribution,
-    and the exporter, where the variant is built from a graph."""
-    tools = versions(("slimner", *LIBRARIES)) | dict([VARIANTS.distribution(variant.name)])
+    """Versions of everything that may change what a build gives: slimner, the distributions that the variant needs to
+    build and to run, its own, and the exporter, where the variant is built from a graph."""
+    found = importlib.metadata.packages_distributions()
+    modules = {need.partition(".")[0] for need in (*variant.run_needs, *variant.build_needs)}
+    needed = sorted({name for module in modules for name in found.get(module, ())})
+    tools = versions(("slimner", "numpy", "tokenizers", *needed)) | dict([VARIANTS.distribution(variant.name)])
     return tools | {"exporter": exporter(exporter_name).version} if variant.exports else tools
 
 

@@ -118,7 +118,7 @@ def _inputs(module: Any) -> dict[str, Any]:
 def _logits_only(module: Any) -> Any:
     import torch
 
-    class Logits(torch.nn.Module):
+    class Logits(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
         """The module with its inputs by position and its logits alone."""
 
         def __init__(self) -> None:
