@@ -12,8 +12,7 @@ import click
 from .. import zoo
 from ..core.memory import without_thread_caches
 from ..serve.bundle import glance
-from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan
-from ..variants import VARIANTS
+from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan, python_options
 from . import options
 
 APPLICATION = "slimner.serve.app:create_app()"
@@ -149,10 +148,14 @@ def serve(
             markup=False,
         )
     sys.stderr.flush()
-    command = [sys.executable, "-P", *lean(manifest.variant), "-m", "gunicorn", "-c", CONFIGURATION, APPLICATION]
+    command = [
+        sys.executable,
+        "-P",
+        *python_options(manifest.variant),
+        "-m",
+        "gunicorn",
+        "-c",
+        CONFIGURATION,
+        APPLICATION,
+    ]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it
-
-
-def lean(variant: str) -> tuple[str, ...]:
-    """What tells Python to leave out docstrings, 3 MB in a server; they stay where a back end may read them (torch)."""
-    return ("-OO",) if set(VARIANTS.get(variant).run_needs) <= {"onnxruntime"} else ()

@@ -15,6 +15,7 @@ from ..core.machine import describe
 from ..core.outside import read_text
 from ..core.records import Machine
 from ..core.units import parse_size
+from ..variants import VARIANTS
 
 AUTO = "auto"
 MOST_WORKERS = 64
@@ -132,3 +133,8 @@ def plan(settings: Settings, model_bytes: int, threads: int, machine: Machine | 
             f"more than the {memory / 1e6:.0f} MB there are"
         )
     return Plan(workers=workers, threads=chosen, preload=preload, notes=tuple(notes))
+
+
+def python_options(variant: str) -> tuple[str, ...]:
+    """Options of the Python that serves a variant: no docstrings (3 MB in a server), unless a back end reads them."""
+    return ("-OO",) if set(VARIANTS.get(variant).run_needs) <= {"onnxruntime"} else ()

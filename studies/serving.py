@@ -32,13 +32,13 @@ from original import some_texts
 from slimner import zoo
 from slimner.bench.load import Load, expected_answers, run_closed, run_open
 from slimner.bench.server import Service, family, free_port, gunicorn, memory
-from slimner.cli.serve import lean
 from slimner.core.errors import ChildError
 from slimner.core.load_records import LoadRecord
 from slimner.core.machine import thread_environment
 from slimner.core.memory import without_thread_caches
 from slimner.reports.tables import markdown
 from slimner.serve.bundle import open_served
+from slimner.serve.settings import python_options
 from slimner.variants import open_predictor
 
 WORKERS = 2
@@ -68,7 +68,7 @@ def started(directory: Path, stamps: Path | None = None) -> Iterator[Started]:
     port = free_port()
     command, environment = gunicorn(directory, workers=WORKERS, preload=True, threads=1)
     if stamps:
-        command = [sys.executable, "-P", *lean(open_served(directory).manifest.variant), "-m", "gunicorn"]
+        command = [sys.executable, "-P", *python_options(open_served(directory).manifest.variant), "-m", "gunicorn"]
         command += ["-c", "python:stamped", "slimner.serve.app:create_app()"]
         environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT": str(port), "SLIMNER_WORKERS": str(WORKERS)}
         environment |= {"STAMPED_OUT": str(stamps), "PYTHONPATH": str(Path(__file__).parent), "SLIMNER_THREADS": "1"}

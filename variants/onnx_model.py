@@ -53,16 +53,15 @@ def load(directory: Path, threads: int) -> Model:
 
     bound_heap()
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.enable_mem_pattern = False
+    level = SESSION["graph_optimization_level"]
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    options.enable_mem_pattern = SESSION["enable_mem_pattern"] == "True"
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = int(SESSION["inter_op_num_threads"])
     options.log_severity_level = 3
     session: Any = onnxruntime.InferenceSession(str(directory / GRAPH), options, providers=["CPUExecutionProvider"])
     each_run: Any = onnxruntime.RunOptions()
-    each_run.add_run_config_entry(
-        "memory.enable_memory_arena_shrinkage", SESSION["memory.enable_memory_arena_shrinkage"]
-    )
+    each_run.add_run_config_entry(SHRINK, SESSION[SHRINK])
     takes = {given.name for given in session.get_inputs()}
     output = session.get_outputs()[0].name
 
