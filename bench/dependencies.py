@@ -90,7 +90,7 @@ def import_ledger(
     environment: Mapping[str, str] | None = None,
     on_progress: Callable[[str], None] = lambda what: None,
 ) -> ImportLedger:
-    """Run a Python program and tell what its imports cost; ChildError if it fails, UserError if it is no Python.
+    """Run a Python program and tell what its imports cost; ChildError if it fails, UserError if it is not Python.
 
     A program that does not end by itself is ended when it has neither imported nor computed anything for five seconds.
     """

@@ -214,7 +214,7 @@ def check_url(url: str) -> None:
     except ValueError:
         host, port = None, 0
     if not host:
-        raise UserError(f"'{url}' is no URL", "give one like http://127.0.0.1:7860/v1/ner")
+        raise UserError(f"'{url}' is not a URL", "give one like http://127.0.0.1:7860/v1/ner")
     try:
         socket.create_connection((host, port), 5).close()
     except OSError as error:
