@@ -1,7 +1,7 @@
 """Files that are either whole or absent, and the format of `results.json`.
 
-History of the results format (schema 3 and later are read for good: raising it takes a function in `_LIFTS` and
-a file of the old schema in `tests/core/old`):
+History of the results format (schema 3 and every later one stay readable: raising it takes a function in `_LIFTS`
+and a file of the old schema in `tests/core/old`):
 
 4 (0.1.0)           commit, branch and whether the tree was clean; a block holds its interference as one record.
 3 (0.1.0 before its release) the entities that each variant found in each sentence; a run without a corpus.

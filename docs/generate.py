@@ -335,7 +335,7 @@ def records_page() -> str:
     """Every field of every record that is written or printed."""
     parts = [
         "# Records: results and what `--json` prints",
-        f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and later are read for good. Units "
+        f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and every later one stay readable. Units "
         "stand in the names: `_ms`, `_s`, `_bytes`, `_pp`. `| None` marks a figure that may be absent.",
         table(("where it stands", "record"), [(place, link(kind)) for kind, place in ROOTS.values()]),
     ]

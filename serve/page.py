@@ -1,7 +1,7 @@
 """The web page: a handful of static files, read, hashed and compressed once when the server starts.
 
 The files stand in `static/` as they are served. Style, scripts and the icon are addressed below `assets/HASH/`, HASH
-being of all of them together, so that they may be cached for good and still refer to each other by their plain names.
+being of all of them together, so that they may be cached for a year and still refer to each other by their plain names.
 All addresses are relative: the page works behind a proxy that puts the server below a path.
 """
 
