@@ -8,7 +8,7 @@ import pytest
 from slimner.core.gate_records import GateRecord
 from slimner.core.metrics import METRICS, Metric, limits, objectives
 from slimner.core.verdicts import sides
-from slimner.reports import Policy, Question, compare_sides, decide, read_policy, rows_of
+from slimner.reports import Policy, Terms, compare_sides, decide, read_policy, rows_of
 from slimner.reports.gate import checks, margins, outcome_of
 from slimner.reports.gate_output import junit, summary
 from slimner.reports.tables import as_csv, cells, csv_columns, headings
@@ -69,7 +69,7 @@ def test_compare_and_gate_judge_it_at_the_margin_of_the_policy_or_its_default(
     assert f"load {judged['load'] * 100:.1f} %" in source
     faster, slower = sides(BASE, "a")["lean"], sides(BASE, "b")["fp32"]
     for candidate, baseline, outcome in ((slower, faster, "regression"), (faster, slower, "pass")):
-        comparison = compare_sides(baseline, candidate, Question(margins=judged))
+        comparison = compare_sides(baseline, candidate, Terms(margins=judged))
         found = list(checks(comparison, read))
         assert [(check.name, check.outcome) for check in found] == [("load", outcome)]
         record = GateRecord(
@@ -89,5 +89,5 @@ def test_compare_and_gate_judge_it_at_the_margin_of_the_policy_or_its_default(
 def test_a_gate_holds_its_limit(load: Metric, tmp_path: Path) -> None:
     read = policy(tmp_path, '[constraints]\nload_max = "750ms"\n[margins]\nload = "50%"\n')
     one = sides(BASE, "a")["fp32"]
-    found = {c.name: c.outcome for c in checks(compare_sides(one, one, Question(margins=margins(read)[0])), read)}
+    found = {c.name: c.outcome for c in checks(compare_sides(one, one, Terms(margins=margins(read)[0])), read)}
     assert found["load_max"] == "regression"

@@ -88,9 +88,11 @@ def predictor(checkpoint: Path) -> Predictor:
 def asked_of_transformers(checkpoint: Path, corpus: tuple[Sentence, ...]) -> list[list[str]]:
     """Tags as transformers' own examples take them: the first token of each word, a word without tokens O."""
     import torch
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, add_prefix_space=True)
+    # transformers 5 makes XLM-R's tokenizer anew from the vocabulary; what was trained is in the file
+    kind = PreTrainedTokenizerFast if "xlm" in (checkpoint / "config.json").read_text() else AutoTokenizer
+    tokenizer = kind.from_pretrained(checkpoint, add_prefix_space=True)
     model = AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
     predicted: list[list[str]] = []
     for sentence in corpus:
