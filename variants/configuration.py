@@ -48,6 +48,8 @@ class Config(msgspec.Struct):
     model_type: str | None = None
     max_position_embeddings: int | None = None
     auto_map: Any = None
+    attention: Any = msgspec.field(name="attn_implementation", default=None)
+    private_attention: Any = msgspec.field(name="_attn_implementation", default=None)
     quantization_config: Any = None
     ner_decoding: str = "argmax"
     ner_scheme: str | None = None

@@ -46,6 +46,12 @@ def prepared(source: Path, options: LoadOptions) -> Path:
     """
     require_checkpoint(source)
     config = read(source / CONFIG, Config)
+    for chosen in (config.attention, config.private_attention):
+        if chosen not in (None, "eager", "sdpa"):
+            raise CheckpointError(
+                f"{source / CONFIG} chooses an attention implementation ({chosen}), which could be fetched and run",
+                "remove attn_implementation and _attn_implementation from the file",
+            )
     if config.auto_map:
         raise CheckpointError(
             f"{source / CONFIG} names code of its own (auto_map), which slimner never runs",
