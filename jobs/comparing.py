@@ -13,6 +13,7 @@ from ..bench.pairs import Pair, Tally, measure_pairs
 from ..bench.session import Step, measure_timed
 from ..core.cache import cache_directory
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, UserError
+from ..core.gate_records import Outcome
 from ..core.journal import Journal
 from ..core.machine import boot_id, describe
 from ..core.metrics import metric_of
@@ -46,7 +47,7 @@ class Compared(Record, frozen=True, kw_only=True):
             return EXIT_FAILED
         if all(v.verdict == "not comparable" for c in self.comparisons for v in c.verdicts):
             return EXIT_INCONCLUSIVE
-        outcomes = {joint_outcome(comparison.verdicts) for comparison in self.comparisons}
+        outcomes: set[Outcome] = {joint_outcome(comparison.verdicts) for comparison in self.comparisons}
         return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
 
 

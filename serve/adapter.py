@@ -52,7 +52,6 @@ class Adapter:
             connection.end()
 
     async def _answer(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        problem: ProblemError | None = None
         try:
             path = _path(scope)
             body = await _body(scope, receive)
@@ -61,15 +60,12 @@ class Adapter:
             connection.arrived()
             if self.connections.held > MOST_HELD_BYTES:
                 raise ProblemError(503, "too many requests are on their way", "try again later", RETRY)
-        except ProblemError as error:
-            problem = error
-        if problem:
-            if connection.gone:
-                return
-            self.connections.refused(problem.status)
-            headers = [("Content-Type", PROBLEM_JSON), *problem.headers.items()]
-            await self._send(connection, send, problem.status, headers, problem.encode())
-            await _drain(receive)
+        except ProblemError as problem:
+            if not connection.gone:
+                self.connections.refused(problem.status)
+                headers = [("Content-Type", PROBLEM_JSON), *problem.headers.items()]
+                await self._send(connection, send, problem.status, headers, problem.encode())
+                await _drain(receive)
             return
         run = asyncio.get_running_loop().run_in_executor
         environ = _environ(scope, path, body, lambda: connection.gone)

@@ -155,11 +155,11 @@ class Connection(asyncio.Protocol):
             self.inner.eof_received()
         return None  # and so it is closed: nobody sends a request, ends his side and then waits for the answer
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
         self._release()
         self.connections.leave(self)
-        self.inner.connection_lost(error)
+        self.inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self.inner.pause_writing()

@@ -103,9 +103,11 @@ class Gate(Protocol):
 
     def number(self) -> int:
         """Connections there are."""
+        ...
 
     def most(self) -> int:
         """How many there may be this moment."""
+        ...
 
     def make_room(self) -> object:
         """End one."""

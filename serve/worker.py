@@ -6,6 +6,7 @@ few places: the worker's `load_wsgi`, `run` and `notify`, and `create_server` of
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import socket
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
     """Gunicorn's ASGI worker that answers with a Flask application."""
 
     asgi: Any
+    loop: asyncio.AbstractEventLoop  # pyright: ignore[reportIncompatibleVariableOverride]
+    factory: Callable[[], Connection]
     _made = 0
 
     def load_wsgi(self) -> None:
@@ -50,7 +53,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         return self._made + self.connections.coming if hasattr(self, "connections") else 0
 
     @nr_conns.setter
-    def nr_conns(self, number: int) -> None:
+    def nr_conns(self, number: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._made = number - self.connections.coming if hasattr(self, "connections") else number
 
     def crowded(self) -> bool:
@@ -69,7 +72,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
             self.factory = lambda: Connection(factory(), self.connections)
             return await create_server(self.factory, sock=Listener.of(sock, self), **options)
 
-        self.loop.create_server = guarded
+        self.loop.create_server = guarded  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         self.share.tell(0)
         looking = self.loop.create_task(self.connections.look(lambda: self.alive))
         super().run()
