@@ -25,7 +25,7 @@ LEFT_OVER: tuple[tuple[str, str, str], ...] = (
     (
         r"(^|[._])crf[._]|(^|\.)(start_|end_)?transitions$",
         "the scores of a CRF",
-        "save it in ModelScope's layout (head.crf.*, docs/guide/checkpoints.md), whose CRF is read, or train without",
+        "save it in ModelScope's layout (head.crf.*, docs/guide/modelscope.md), whose CRF is read, or train without",
     ),
     (r"lora_|(^|\.)adapters?(\.|$)|adapter_", "an adapter that is not merged", "merge it: merge_and_unload()"),
     (r"lstm|gru|rnn", "a recurrent layer", "slimner runs classes of transformers only: train one of them"),

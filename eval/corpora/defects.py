@@ -1,4 +1,4 @@
-"""What can be wrong with a labelled file, and what is done about it: one rule a kind (docs/guide/corpora.md)."""
+"""What can be wrong with a labelled file, and what is done about it: one rule a kind (docs/reference/corpus-defects.md)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RULES = {
             "malformed",
             "a line or element is not what the format says",
             advice='a line is {"text": "...", "entities": [{"start": 0, "end": 2, "type": "PER"}]}, '
-            "or as docs/guide/corpora.md shows for the other formats",
+            "or as docs/reference/corpus-formats.md shows for the other formats",
         ),
         Rule(
             "outside",

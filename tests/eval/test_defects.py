@@ -187,7 +187,7 @@ def test_a_file_without_sentences_is_refused(tmp_path: Path, content: str) -> No
 
 
 def test_the_table_of_the_docs_is_the_list_of_rules() -> None:
-    page = (ROOT / "docs" / "guide" / "corpora.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "corpus-defects.md").read_text(encoding="utf-8")
     for rule in RULES.values():
         assert f"| `{rule.name}` | {rule.wrong} | {rule.repair or '**fatal**'} |" in page
     assert page.count("\n| `") >= len(RULES)
