@@ -307,8 +307,8 @@ def corpus(command: Callable[..., Any]) -> Callable[..., Any]:
         "--corpus",
         default=UNSAID,
         metavar="FILE",
-        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/reference/corpus-formats.md has the formats. "
-        "[default: those of the last run of the same checkpoint; the embedded ones for the embedded model]",
+        help="Labelled sentences: CoNLL columns, JSON with spans, a dataset; docs/reference/corpus-formats.md has all "
+        "formats. [default: those of the last run of the same checkpoint; the embedded ones for the embedded model]",
     )
     return option(corpus_reading(command))
 
