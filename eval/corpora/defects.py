@@ -1,4 +1,4 @@
-"""What can be wrong with a labelled file, and what is done about it: one rule a kind, as in reference/corpus-defects.md."""
+"""What can be wrong with a labelled file, and what is done about it: one rule a kind, as docs/reference lists them."""
 
 from __future__ import annotations
 
