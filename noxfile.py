@@ -181,7 +181,7 @@ def agreement(session: nox.Session) -> None:
 
 @nox.session
 def serving(session: nox.Session) -> None:
-    """What serving costs: memory, what HTTP adds, throughput; the tables of docs/guide/serve.md, ten minutes."""
+    """What serving costs: memory, what HTTP adds, throughput; the tables of docs/evidence/serving.md, ten minutes."""
     _study(session, "serving", "cost")
 
 

@@ -20,7 +20,7 @@ from ..variants import VARIANTS
 AUTO = "auto"
 MOST_WORKERS = 64
 
-# What the processes cost, summed (PSS), beside the model's files; docs/guide/serve.md has the measured figures.
+# What the processes cost, summed (PSS), beside the model's files; docs/evidence/serving.md has the measured figures.
 BASE_BYTES = 70_000_000
 WORKER_BYTES = 14_000_000
 WORKER_SHARE = 0.5

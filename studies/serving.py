@@ -6,7 +6,7 @@
     python studies/serving.py kill     # a worker killed under load, ten times; two minutes
     python studies/serving.py split    # where the time of a request goes; half a minute
 
-The server is started as users start it, with two workers. The figures in docs/guide/serve.md are copied from here.
+The server is started as users start it, with two workers. The figures in docs/evidence/serving.md are copied from here.
 """
 
 from __future__ import annotations
