@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from ..jobs import bundle as bundle_job
+from ..reports import Policy
 from . import options
 from .progress import Steps
 
@@ -27,6 +29,12 @@ from .progress import Steps
     metavar="FILE",
     help="Texts, one a line, of which some and their answers become the golden inputs. [default: those of the run]",
 )
+@click.option(
+    "--variant",
+    default=None,
+    metavar="NAME",
+    help="Variant of the run to pack, whoever wins. [default: the winner]",
+)
 @options.policy
 @options.timeout
 @options.output
@@ -35,13 +43,15 @@ def bundle(
     out: Path,
     archive: Path | None,
     workload: str | None,
+    variant: str | None,
     policy_file: Path | None,
     timeout: float,
     as_json: bool,
 ) -> None:
     """Pack the winner of RESULTS (the report of `slimner run`), or an ARTIFACT by itself, into a directory.
 
-    It carries the model, its scores and measurements, the decision, hashes of every file, and golden inputs with their
+    The winner is decided by --policy, or by the policy of the run or of the last `slimner pick` on it. The bundle
+    carries the model, its scores and measurements, the decision, hashes of every file, and golden inputs with their
     predictions: what `slimner verify` and `slimner serve` check before they answer anybody.
 
     \b
@@ -53,6 +63,7 @@ def bundle(
             source,
             out,
             policy=options.policy_of(policy_file),
+            variant=variant,
             workload=workload,
             archive=archive,
             timeout_s=timeout,
@@ -65,6 +76,7 @@ def bundle(
     scores = made.scores
     options.say(
         f"bundled  {made.artifact} into {out} ({size / 1e6:.1f} MB)",
+        *((f"policy   {msgspec.convert(made.decision['policy'], Policy).describe()}",) if made.decision else ()),
         *((f"F1       {scores.f1 * 100:.2f} on {scores.corpus}",) if scores else ()),
         *((f"archive  {archive} ({archive.stat().st_size / 1e6:.1f} MB)",) if archive else ()),
         f"next     slimner verify {out}     slimner serve {out}",

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ..core.errors import EXIT_PASS, EXIT_REGRESSION
-from ..jobs.deciding import choices
-from ..reports import Decision, decide
+from ..jobs.deciding import pick_and_keep
+from ..reports import Decision
 from ..reports.tables import terminal
 from . import options
 
@@ -19,22 +19,25 @@ from . import options
 @options.output
 def pick(results: Path, policy_file: Path | None, as_json: bool) -> int:
     """Choose among the variants in RESULTS (the report of `slimner run`, or its results.json) and say why; nothing is
-    measured.
+    measured. The decision is kept as decision.json beside the results, where `slimner bundle` follows it.
 
     Exit code 1 if no variant fits the policy; the closest one is named.
 
     \b
     slimner pick slimner-report --policy policy.toml
     """
-    policy = options.policy_of(policy_file)
-    rows, complexity = choices(results)
-    decision = decide(rows, complexity, policy)
+    rows, decision, kept = pick_and_keep(results, policy=options.policy_of(policy_file))
     if as_json:
         options.print_json(decision)
     else:
         options.out_console().print(terminal(rows, decision.winner))
         options.say("")
         print_decision(decision)
+        if kept:
+            options.say(
+                f"  kept    {kept}",
+                *((f"  next    slimner bundle {results} --out my-bundle",) if decision.winner else ()),
+            )
     return EXIT_PASS if decision.winner else EXIT_REGRESSION
 
 

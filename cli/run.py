@@ -11,7 +11,7 @@ from ..core.records import Measuring
 from ..core.store import RESULTS
 from ..eval import CorpusSource
 from ..jobs import run as run_job
-from ..jobs.running import REPORT
+from ..jobs.running import REPORT, TIE_BUDGET_S
 from ..reports.notes import notes
 from ..reports.tables import terminal
 from ..variants import LoadOptions
@@ -47,6 +47,15 @@ from .progress import Steps
 @options.exporter
 @options.policy
 @options.repetitions
+@click.option(
+    "--tie-budget",
+    type=click.FloatRange(min=0, max=7 * 24 * 3600),
+    default=TIE_BUDGET_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for more processes of variants that the repetitions do not tell apart, where that decides who "
+    "wins; 0 for none.",
+)
 @click.option("--fresh", is_flag=True, help="Measure everything again, even if an interrupted run could be continued.")
 @options.measuring
 @options.output
@@ -61,6 +70,7 @@ def run(
     exporter: str,
     policy_file: Path | None,
     repetitions: int,
+    tie_budget: float,
     fresh: bool,
     settings: Measuring,
     as_json: bool,
@@ -89,6 +99,7 @@ def run(
             policy=options.policy_of(policy_file),
             settings=settings,
             repetitions=repetitions,
+            tie_budget_s=tie_budget,
             exporter=exporter,
             out=out,
             fresh=fresh,

@@ -22,7 +22,7 @@ from ..serve.bundle import Bundle, Measured, Scores, Session, golden_in_child, w
 from ..variants import VARIANTS, Artifact, Manifest, verify
 from ..variants.artifacts import MANIFEST
 from ..variants.known import unknown_share
-from .deciding import choices, pick
+from .deciding import choices, kept_policy, pick
 from .defaults import workload_for, workload_of_run
 from .inputs import results_in
 from .progress import SILENT, Progress
@@ -48,6 +48,7 @@ def bundle(
     out: str | Path,
     *,
     policy: Policy | None = None,
+    variant: str | None = None,
     workload: str | Path | Workload | None = None,
     archive: str | Path | None = None,
     timeout_s: float = 900.0,
@@ -55,16 +56,17 @@ def bundle(
 ) -> Bundle:
     """Pack the winner of a run (its results, or the directory of its report), or an artifact, into the directory `out`.
 
-    Some texts of the workload (without it, of the run's own) and their answers become the golden inputs; `archive` is
-    one file to pack it into as well. Raises ArtifactError when `out` is not empty, UserError when the run
-    has no winner.
+    The winner is the one under `policy`, or under the policy that the run or the last `pick` kept beside its results;
+    `variant` packs that one, whoever wins. Some texts of the workload (without it, of the run's own) and their answers
+    become the golden inputs; `archive` is one file to pack it into as well. Raises ArtifactError when `out` is not
+    empty, UserError when the run has no winner.
     """
     source, out = Path(source), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
-    proof = _proof(source, policy)
+    proof = _proof(source, policy, variant)
     manifest = proof.artifact.manifest
-    variant = VARIANTS.get(manifest.variant)
+    built = VARIANTS.get(manifest.variant)
     given = workload if workload is not None else proof.workload
     texts = golden_texts(workload_for(given, manifest.checkpoint, progress=progress), proof.artifact)
     progress.phase("golden", 1)
@@ -79,9 +81,9 @@ def bundle(
             directory,
             proof.artifact,
             slimner=importlib.metadata.version("slimner"),
-            session=Session(threads=proof.threads, options=dict(variant.session)),
+            session=Session(threads=proof.threads, options=dict(built.session)),
             golden=golden,
-            requirements=_requirements(manifest, variant.run_needs),
+            requirements=_requirements(manifest, built.run_needs),
             scores=proof.scores,
             measured=proof.measured,
             decision=proof.decision,
@@ -116,29 +118,40 @@ def some(texts: Sequence[str], count: int) -> tuple[str, ...]:
     return tuple(ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count))
 
 
-def _proof(source: Path, policy: Policy | None) -> Proof:
+def _proof(source: Path, policy: Policy | None, variant: str | None) -> Proof:
     """The artifact, and what is known of it."""
     results = results_in(source)
     if results.is_file() and not (source / MANIFEST).is_file():
         recorded = read_results(results)
-        proof = winner(recorded, policy)
+        proof = chosen(recorded, policy or kept_policy(results), variant)
         return msgspec.structs.replace(proof, workload=workload_of_run(recorded, results.parent))
+    if policy is not None or variant is not None:
+        raise UserError(
+            f"{source} is an artifact: there is nothing to choose from",
+            "leave --policy and --variant out, or give the results of a run",
+        )
     return Proof(artifact=verify(source), threads=1)
 
 
-def winner(results: Results, policy: Policy | None) -> Proof:
-    """The winner of a run under a policy; UserError if there is none, or its artifact is gone."""
+def chosen(results: Results, policy: Policy | None, variant: str | None = None) -> Proof:
+    """The winner of a run under a policy, or the named variant; UserError if there is none, or its artifact is gone."""
     rows, _ = choices(results)
-    decision = pick(results, policy=policy)
-    if decision.winner is None:
-        raise UserError(f"the run has no winner: {decision.because}", "bundle one of its artifacts instead")
-    row = next(row for row in rows if row.variant == decision.winner)
-    built = next(build for build in results.builds if build.variant == decision.winner)
+    decision = None if variant else pick(results, policy=policy)
+    name = decision.winner if decision else variant
+    if name is None:
+        raise UserError(
+            f"the run has no winner: {decision.because if decision else ''}", "choose one by name: --variant NAME"
+        )
+    row = next((row for row in rows if row.variant == name and not row.failed), None)
+    built = next((build for build in results.builds if build.variant == name), None)
+    if row is None or built is None:
+        whole = ", ".join(row.variant for row in rows if not row.failed)
+        raise UserError(f"the run has no working variant {name!r}", f"it has: {whole or 'none'}")
     artifact = cache_directory() / "artifacts" / built.artifact
     if not artifact.is_dir():
         raise UserError(
             f"the winner's artifact is no longer at {artifact}",
-            f"set SLIMNER_CACHE to the cache of that run, or build it: slimner build --variant {decision.winner}",
+            f"set SLIMNER_CACHE to the cache of that run, or build it: slimner build --variant {name}",
         )
     memory, one_client = row.value("memory"), row.value("mean")
     return Proof(
@@ -163,7 +176,7 @@ def winner(results: Results, policy: Policy | None) -> Proof:
             size_bytes=built.size_bytes,
             cpu=results.machine.cpu,
         ),
-        decision=msgspec.to_builtins(decision),
+        decision=msgspec.to_builtins(decision) if decision else None,
     )
 
 

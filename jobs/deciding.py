@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from ..core.errors import UserError
+from ..core.outside import read_json
 from ..core.records import Results
-from ..core.store import read_results
+from ..core.store import read_results, write_json
 from ..reports import Decision, Policy, Row, decide, rows_of
+from ..reports.notes import notes
+from ..reports.report import DECISION
 from ..variants import VARIANTS
 from .inputs import results_in
 
@@ -21,11 +26,34 @@ def pick(results: str | Path | Results, *, policy: Policy | None = None) -> Deci
     return decide(*choices(results), policy)
 
 
+def pick_and_keep(results: str | Path, *, policy: Policy | None = None) -> tuple[list[Row], Decision, Path | None]:
+    """The same with the rows, and the decision kept beside the results, where `bundle` finds it.
+
+    The path is None, and nothing is kept, where nothing can be written.
+    """
+    path = results_in(Path(results))
+    record = read_results(path)
+    rows, complexity = choices(record)
+    decision = msgspec.structs.replace(decide(rows, complexity, policy), notes=tuple(notes(record)))
+    kept = path.parent / DECISION
+    try:
+        write_json(kept, decision)
+    except OSError:
+        return rows, decision, None
+    return rows, decision, kept
+
+
+def kept_policy(results: Path) -> Policy | None:
+    """The policy of `slimner run` or of the last `slimner pick` on these results; None if it is not on record."""
+    path = results.parent / DECISION
+    return read_json(path, Decision).policy if path.is_file() else None
+
+
 def choices(results: str | Path | Results) -> tuple[list[Row], dict[str, int]]:
     """The rows of a run, and how simple each variant is."""
     record = results if isinstance(results, Results) else read_results(results_in(Path(results)))
     if not record.settings.variants:
-        raise UserError(f"{results} has no variants", "slimner run measures some")
+        raise UserError("the results have no variants", "slimner run measures some")
     return rows_of(record), complexity(record.settings.variants)
 
 

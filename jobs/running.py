@@ -33,7 +33,7 @@ from ..core.records import (
 from ..core.store import RESULTS_SCHEMA, write_text
 from ..eval import Corpus, CorpusSource, Differences, differences
 from ..eval.corpora import EMBEDDED
-from ..reports import Decision, Policy, Row, decide, rows_of, write_report
+from ..reports import Decision, Policy, Row, decide, rows_of, undecided, write_report
 from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Variant, resolve_checkpoint
 from ..variants.building import build, facts
 from ..variants.variant import DEFAULT_EXPORTER
@@ -44,6 +44,7 @@ from .progress import SILENT, Progress
 from .scoring import score
 
 REPORT = "slimner-report"
+TIE_BUDGET_S = 120.0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ def run(
     policy: Policy | None = None,
     settings: Measuring | None = None,
     repetitions: int = 3,
+    tie_budget_s: float = TIE_BUDGET_S,
     exporter: str = DEFAULT_EXPORTER,
     out: str | Path = REPORT,
     fresh: bool = False,
@@ -73,9 +75,11 @@ def run(
 ) -> Run:
     """Build, score and measure the variants of a checkpoint, pick one by a policy, and write a report to `out`.
 
-    Without `variants` all that are installed are taken, without `workload` the texts of the corpus. A variant that
-    fails becomes a failure in the results, and the others go on. An interrupted run goes on where it stopped, unless
-    `fresh`. Raises CheckpointError, CorpusError or another UserError when the request is wrong.
+    Without `variants` all that are installed are taken, without `workload` the texts of the corpus. Where it is open
+    after the repetitions which variant wins, those in question are measured in more processes for up to `tie_budget_s`
+    seconds. A variant that fails becomes a failure in the results, and the others go on. An interrupted run goes on
+    where it stopped, unless `fresh`. Raises CheckpointError, CorpusError or another UserError when the request is
+    wrong.
     """
     settings = settings or Measuring()
     source = checkpoint if isinstance(checkpoint, Checkpoint) else resolve_checkpoint(str(checkpoint), load)
@@ -98,6 +102,8 @@ def run(
             repetitions=repetitions,
         ),
         broken=broken,
+        policy=policy or Policy(),
+        tie_budget_s=tie_budget_s,
         exporter=exporter,
         out=Path(out),
         progress=progress,
@@ -107,7 +113,7 @@ def run(
     results = pipeline.run()
     remember(results.checkpoint, pipeline.corpus, texts)
     rows = rows_of(results)
-    decision = decide(rows, complexity(variant.name for variant in chosen), policy)
+    decision = decide(rows, pipeline.complexity, pipeline.policy)
     imports = None
     if decision.winner:
         progress.phase("explain", 1)
@@ -134,6 +140,8 @@ class Pipeline:
         variants: Sequence[Variant],
         settings: RunSettings,
         broken: Sequence[Failure],
+        policy: Policy,
+        tie_budget_s: float,
         exporter: str,
         out: Path,
         progress: Progress,
@@ -141,6 +149,7 @@ class Pipeline:
     ) -> None:
         self.checkpoint, self.corpus, self.workload = checkpoint, corpus, workload
         self.variants, self.settings = variants, settings
+        self.policy, self.tie_budget_s, self.complexity = policy, tie_budget_s, complexity(v.name for v in variants)
         self.exporter = exporter
         self.out, self.progress, self.fresh = out, progress, fresh
         self.failures: list[Failure] = list(broken)
@@ -160,7 +169,7 @@ class Pipeline:
         todo = list(steps([artifact.path for artifact in self.artifacts.values()], self.settings.repetitions))
         self.progress.phase("measure", len(todo))
         measurements = [measured for step in todo if (measured := self._measure(step))]
-        return Results(
+        results = Results(
             schema=RESULTS_SCHEMA,
             slimner=importlib.metadata.version("slimner"),
             started=started.isoformat(timespec="seconds"),
@@ -177,6 +186,33 @@ class Pipeline:
             measurements=tuple(measurements),
             failures=tuple(self.failures),
         )
+        return msgspec.structs.replace(
+            results,
+            measurements=(*results.measurements, *self._tell_apart(results)),
+            failures=tuple(self.failures),
+            seconds=round(time.monotonic() - begun, 1),
+        )
+
+    def _tell_apart(self, results: Results) -> list[MeasurementRecord]:
+        """Further processes, a round at a time, of the variants of which it is open who wins.
+
+        The rounds end when that is told, or when another one would go beyond the budget.
+        """
+        further: list[MeasurementRecord] = []
+        repetition, left, spent = self.settings.repetitions, self.tie_budget_s, 0.0
+        while left > spent and len(names := self._undecided(results, further)) > 1:
+            begun, repetition = time.monotonic(), repetition + 1
+            self.progress.phase("measure", len(names))
+            for name in names if repetition % 2 else reversed(names):
+                measured = self._measure(Step(artifact=self.artifacts[name].path, repetition=repetition))
+                further += [measured] if measured else []
+            spent = time.monotonic() - begun
+            left -= spent
+        return further
+
+    def _undecided(self, results: Results, further: Sequence[MeasurementRecord]) -> list[str]:
+        so_far = msgspec.structs.replace(results, measurements=(*results.measurements, *further))
+        return [name for name in undecided(rows_of(so_far), self.complexity, self.policy) if name in self.artifacts]
 
     def _open_journal(self) -> Journal:
         identity = (

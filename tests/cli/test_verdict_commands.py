@@ -15,7 +15,7 @@ import pytest
 import yaml
 from slimner.core.gate_records import Calibration, GateRecord
 from slimner.core.records import Failure, Results
-from slimner.core.store import write_json
+from slimner.core.store import read_results, write_json
 from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 
@@ -173,7 +173,12 @@ def test_an_artifact_can_be_held_against_committed_results(
 ) -> None:
     texts = ("--corpus", small_corpus, "--workload", small_workload)
     quick = ("--variants", "onnx-fp32,onnx-int8", "--baseline", "onnx-fp32", "--repetitions", "1", "--samples", "20")
-    assert slimner("run", tiny_checkpoint, *texts, *quick).returncode == decided(tmp_path / "slimner-report")
+    fastest = tmp_path / "fastest.toml"
+    fastest.write_text('objective = "p50"\n[constraints]\nf1_max_drop = "100pp"\n')
+    ran = slimner("run", tiny_checkpoint, *texts, *quick, "--policy", fastest, "--tie-budget", "9")
+    assert ran.returncode == decided(tmp_path / "slimner-report"), ran.stderr
+    timed = [m.variant for m in read_results(tmp_path / "slimner-report" / "results.json").measurements if m.timed]
+    assert timed.count("onnx-fp32") == timed.count("onnx-int8") > 1  # one process each leaves it open who wins
     kept = slimner("baseline", "update", "baseline.json", "slimner-report/results.json", "--variant", "onnx-int8")
     assert kept.returncode == 0, kept.stderr
     done = slimner("gate", "--baseline", "baseline.json", "--candidate", artifacts["onnx-int8"], *texts)

@@ -207,6 +207,34 @@ def test_a_run_gives_a_bundle_of_its_winner_with_scores_and_decision(slimner: Sl
     assert "SLIMNER_CACHE" in gone.stderr
 
 
+def test_a_bundle_follows_the_last_decision_on_a_run_or_the_named_variant(slimner: Slimner, tmp_path: Path) -> None:
+    made = make({"fp32": (380, 300, 5.0), "onnx-int8": (381, 100, 10.0)})
+    for build in made.builds:
+        shutil.copytree(zoo.bundle() / "model", tmp_path / "cache" / "artifacts" / build.artifact)
+    write_json(tmp_path / "report" / "results.json", made)
+    (tmp_path / "fastest.toml").write_text('objective = "p50"\n')
+    here = {"SLIMNER_CACHE": str(tmp_path / "cache")}
+
+    def bundled(*arguments: str) -> str:
+        done = slimner("bundle", "report", "--out", f"b{len(list(tmp_path.glob('b*')))}", *arguments, environment=here)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "least memory" in bundled()
+    picked = slimner("pick", "report", "--policy", "fastest.toml")
+    assert picked.returncode == 0, picked.stderr
+    assert "kept    report/decision.json" in picked.stdout
+    assert "policy   least p50, ties within 2 %" in bundled()
+    assert read_bundle(tmp_path / "b1").decision["winner"] == "fp32"  # type: ignore[index]
+    assert "policy" not in bundled("--variant", "onnx-int8")
+    for wrong, said in (("nothing", "it has: fp32, onnx-int8"), ("onnx", "no working variant 'onnx'")):
+        done = slimner("bundle", "report", "--out", "x", "--variant", wrong, environment=here)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    done = slimner("bundle", zoo.bundle() / "model", "--out", "x", "--policy", "fastest.toml")
+    assert done.returncode == 2
+    assert "nothing to choose from" in done.stderr
+
+
 def test_serving_imports_nothing_of_the_lab() -> None:
     code = """
 import sys

@@ -151,7 +151,7 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
     done = slimner(
         *("run", tiny_checkpoint, "--corpus", small_corpus, "--workload", small_workload, "--out", "report"),
         *("--variants", "onnx-fp32,onnx-int8,sleeper,broken,lacking", "--baseline", "onnx-fp32"),
-        *("--samples", "10", "--repetitions", "1"),
+        *("--samples", "10", "--repetitions", "1", "--tie-budget", "0"),
         *("--timeout", "20"),
         environment=plugin,
     )
