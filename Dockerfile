@@ -37,11 +37,11 @@ ENV PATH=/opt/slimner/bin:$PATH \
     TMPDIR=/dev/shm \
     SLIMNER_BUNDLE=/bundle \
     SLIMNER_HOST=0.0.0.0 \
-    SLIMNER_PORT=7860
+    SLIMNER_PORT_NUMBER=7860
 USER 10001:10001
 WORKDIR /
 EXPOSE 7860
 HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --retries=3 CMD ["python3", "-c", \
-    "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['SLIMNER_PORT'] + '/readyz', timeout=2)"]
+    "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['SLIMNER_PORT_NUMBER'] + '/readyz', timeout=2)"]
 ENTRYPOINT ["slimner"]
 CMD ["serve"]

@@ -49,7 +49,7 @@ from .progress import Steps
 )
 @click.option("--minimum", is_flag=True, help="Also the least memory it runs in, under a real limit; takes minutes.")
 @click.option(
-    "--limit", type=options.SIZE, default=None, metavar="SIZE", help="How many workers fit into this (512MB, 2GiB)?"
+    "--limit", type=options.SIZE, default=None, metavar="SIZE", help="How many workers fit into this (512MB, 2Gi)?"
 )
 @options.workload
 @options.measuring

@@ -49,7 +49,7 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
         return int(found) if self.whole else found
 
 
-SIZE = Quantity("size", {name: factor for name, factor in SIZES.items() if name != "b"}, "512MB or 2GiB", whole=True)
+SIZE = Quantity("size", {name: factor for name, factor in SIZES.items() if name != "b"}, "512MB or 2Gi", whole=True)
 DURATION = Quantity("time", SECONDS, "300s or 5min")
 
 workload = click.option(

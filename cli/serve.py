@@ -38,7 +38,12 @@ class AutoOr(click.IntRange):
     help="Address to listen at; 0.0.0.0 for every network, then with a token.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, envvar="SLIMNER_PORT", help="Port."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7860,
+    show_default=True,
+    envvar="SLIMNER_PORT_NUMBER",
+    help="Port.",
 )
 @click.option(
     "--workers",
@@ -62,7 +67,7 @@ class AutoOr(click.IntRange):
     default=None,
     envvar="SLIMNER_LIMIT_MEMORY",
     metavar="SIZE",
-    help="Plan workers for this much memory (512MB, 2GiB) and not for what the machine or its cgroup has.",
+    help="Plan workers for this much memory (512MB, 2Gi) and not for what the machine or its cgroup has.",
 )
 @click.option(
     "--queue",
@@ -103,8 +108,8 @@ def serve(
 ) -> None:
     """Serve BUNDLE (made by `slimner bundle`; an artifact works too), or the embedded Chinese model, over HTTP.
 
-    Every option can be set by its environment variable, SLIMNER_ and its name in capitals. Ctrl-C or SIGTERM end it
-    when the requests under way are answered.
+    Every option can be set by its environment variable, SLIMNER_ and its name in capitals (SLIMNER_PORT_NUMBER for the
+    port, since Kubernetes sets SLIMNER_PORT itself). Ctrl-C or SIGTERM end it when the requests under way are answered.
 
     \b
     slimner serve
@@ -114,14 +119,14 @@ def serve(
     given = {
         "SLIMNER_BUNDLE": str(bundle or zoo.bundle()),
         "SLIMNER_HOST": host,
-        "SLIMNER_PORT": str(port),
+        "SLIMNER_PORT_NUMBER": str(port),
         "SLIMNER_WORKERS": str(workers),
         "SLIMNER_THREADS": str(threads),
         "SLIMNER_QUEUE": str(queue),
         "SLIMNER_DEADLINE": repr(deadline),
     }
     if limit_memory is not None:
-        given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory / 1000:g}kB"
+        given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory}B"
     if token_file is not None:
         given["SLIMNER_TOKEN_FILE"] = str(token_file)
     if debug:

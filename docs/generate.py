@@ -20,6 +20,7 @@ from slimner.core.load_records import LoadReport
 from slimner.core.metrics import METRICS, WRITTEN, Metric
 from slimner.core.records import BenchReport, EvaluationRecord, Results
 from slimner.core.store import RESULTS_SCHEMA
+from slimner.core.units import SIZES
 from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 from slimner.eval.inspection import Inspection
@@ -205,7 +206,8 @@ def commands_index() -> str:
 
 
 def _units(metric: Metric) -> str:
-    return ", ".join(f"`{unit}`" for unit in WRITTEN[metric.unit])
+    units = WRITTEN[metric.unit]
+    return "a size: `300MB`, `512Mi`" if units is SIZES else ", ".join(f"`{unit}`" for unit in units)
 
 
 def metrics_page() -> str:

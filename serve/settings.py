@@ -28,7 +28,10 @@ WORKER_SHARE = 0.5
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The environment of a server, `SLIMNER_` and the name in capitals; None where the server decides."""
+    """The environment of a server, `SLIMNER_` and the name in capitals; None where the server decides.
+
+    The port is SLIMNER_PORT_NUMBER: a cluster with a Service named slimner sets SLIMNER_PORT=tcp://10.0.0.1:80.
+    """
 
     bundle: Path
     host: str = "127.0.0.1"
@@ -64,6 +67,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         return int(text)
 
     default = Settings(bundle=zoo.bundle())
+    if read("PORT").isdecimal():  # what a cluster sets is an address
+        raise UserError("SLIMNER_PORT is not read", f"write SLIMNER_PORT_NUMBER={read('PORT')}, or --port {read('PORT')}")
     try:
         limit = parse_size(read("LIMIT_MEMORY")) if read("LIMIT_MEMORY") else None
     except ValueError as error:
@@ -79,7 +84,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         bundle=Path(read("BUNDLE")) if read("BUNDLE") else default.bundle,
         host=read("HOST") or default.host,
-        port=number("PORT", default.port, 0, 65535) or 0,
+        port=number("PORT_NUMBER", default.port, 0, 65535) or 0,
         workers=number("WORKERS", None, 1, MOST_WORKERS),
         threads=number("THREADS", None, 1, 1024),
         limit_memory=limit,

@@ -201,7 +201,7 @@ def serve(root: Path, image: dict[str, Any], workers: int) -> dict[str, Any]:
     """Start the image as it says itself, ask it, stop it; what was seen."""
     port = free_port()
     environment = dict(entry.split("=", 1) for entry in image["Env"])
-    environment |= {"SLIMNER_PORT": str(port), "SLIMNER_HOST": "127.0.0.1", "SLIMNER_WORKERS": str(workers)}
+    environment |= {"SLIMNER_PORT_NUMBER": str(port), "SLIMNER_HOST": "127.0.0.1", "SLIMNER_WORKERS": str(workers)}
     started = started_in(root, image["User"], environment, [*image["Entrypoint"], *image["Cmd"]])
     process = subprocess.Popen(started, start_new_session=True)
     try:
@@ -217,7 +217,7 @@ def serve(root: Path, image: dict[str, Any], workers: int) -> dict[str, Any]:
         check = image["Healthcheck"]["Test"][1:]
         seen["health check"] = inside_of(root, image["User"], environment, check)
         seen["health check of another port"] = inside_of(
-            root, image["User"], {**environment, "SLIMNER_PORT": str(free_port())}, check
+            root, image["User"], {**environment, "SLIMNER_PORT_NUMBER": str(free_port())}, check
         )
         seen["writing to the root"] = inside_of(root, image["User"], environment, ["touch", "/bundle/x", "/x"])
         if seen["health check"] or not seen["health check of another port"] or not seen["writing to the root"]:

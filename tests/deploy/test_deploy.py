@@ -86,7 +86,7 @@ def settings_named() -> Iterator[str]:
 
 
 def test_every_setting_of_the_examples_is_documented() -> None:
-    assert {"SLIMNER_WORKERS", "SLIMNER_TOKEN", "SLIMNER_PORT"} <= set(settings_named())
+    assert {"SLIMNER_WORKERS", "SLIMNER_TOKEN", "SLIMNER_PORT_NUMBER"} <= set(settings_named())
     for name in settings_named():
         assert f"`{name}`" in DOCS, name
 

@@ -178,7 +178,7 @@ def test_the_plain_gunicorn_command_serves_the_same(tmp_path: Path, expected: An
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "-c", "python:slimner.serve.gunicorn_conf"]
-    environment = {**os.environ, "SLIMNER_PORT": str(port), "SLIMNER_WORKERS": "1", "SLIMNER_PRELOAD": "0"}
+    environment = {**os.environ, "SLIMNER_PORT_NUMBER": str(port), "SLIMNER_WORKERS": "1", "SLIMNER_PRELOAD": "0"}
     environment |= {"PYTHONOPTIMIZE": "2", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
     log = tmp_path / "log"
     with log.open("wb") as output:

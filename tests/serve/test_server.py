@@ -6,6 +6,7 @@ import concurrent.futures
 import gc
 import json
 import os
+import re
 import signal
 import weakref
 from pathlib import Path
@@ -296,7 +297,7 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
         {
             "SLIMNER_BUNDLE": "/x",
             "SLIMNER_HOST": "::",
-            "SLIMNER_PORT": "80",
+            "SLIMNER_PORT_NUMBER": "80",
             "SLIMNER_WORKERS": "3",
             "SLIMNER_THREADS": "auto",
             "SLIMNER_LIMIT_MEMORY": "512MB",
@@ -320,7 +321,8 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
         token="t",
     )
     for name, text in (
-        ("PORT", "x"),
+        ("PORT_NUMBER", "x"),
+        ("PORT", "80"),
         ("WORKERS", "0"),
         ("LIMIT_MEMORY", "12"),
         ("DEADLINE", "nan"),
@@ -328,6 +330,40 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=f"SLIMNER_{name}"):
             from_environment({f"SLIMNER_{name}": text})
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        *(("512Mi", 2**29), ("512MiB", 2**29), ("512M", 512_000_000), ("512m", 512_000_000), ("512mb", 512_000_000)),
+        *(("2g", 2 * 10**9), ("2G", 2 * 10**9), ("2Gi", 2**31), ("1.5gib", 3 * 2**29), ("524288Ki", 2**29)),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(written: str, size: int) -> None:
+    assert from_environment({"SLIMNER_LIMIT_MEMORY": written}).limit_memory == size
+
+
+def test_what_a_cluster_sets_for_a_service_of_our_name_changes_nothing() -> None:
+    address = "tcp://10.96.0.7:80"
+    service = {
+        "SLIMNER_PORT": address,
+        "SLIMNER_PORT_80_TCP": address,
+        "SLIMNER_PORT_80_TCP_ADDR": "10.96.0.7",
+        "SLIMNER_PORT_80_TCP_PORT": "80",
+        "SLIMNER_PORT_80_TCP_PROTO": "tcp",
+        "SLIMNER_SERVICE_HOST": "10.96.0.7",
+        "SLIMNER_SERVICE_PORT": "80",
+        "SLIMNER_SERVICE_PORT_HTTP": "80",
+    }
+    assert from_environment(service) == from_environment({})
+
+
+def test_no_setting_has_a_name_that_a_cluster_may_set() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "environment.md"
+    names = re.findall(r"^\| `(SLIMNER_\w+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 10
+    injected = re.compile(r"\w+_(PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?|SERVICE_HOST|SERVICE_PORT(_\w+)?)")
+    assert [name for name in names if injected.fullmatch(name)] == []
 
 
 def test_the_plan_follows_cores_quota_and_memory() -> None:
