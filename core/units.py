@@ -22,7 +22,7 @@ NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([^\s0-9.]*)\s*")
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size above 0 with its unit (512MB, 512M and 512m are 512 million, 512Mi 536,870,912); or ValueError."""
+    """Bytes of a size above 0 with its unit (512MB, 512M and 512m are 512 million, 512Mi 2**29), or ValueError."""
     try:
         size = int(quantity(text, SIZES))
     except ValueError:

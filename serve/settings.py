@@ -68,7 +68,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
     default = Settings(bundle=zoo.bundle())
     if read("PORT").isdecimal():  # what a cluster sets is an address
-        raise UserError("SLIMNER_PORT is not read", f"write SLIMNER_PORT_NUMBER={read('PORT')}, or --port {read('PORT')}")
+        raise UserError("SLIMNER_PORT is not read", f"set SLIMNER_PORT_NUMBER={read('PORT')}, or use --port")
     try:
         limit = parse_size(read("LIMIT_MEMORY")) if read("LIMIT_MEMORY") else None
     except ValueError as error:

@@ -70,7 +70,8 @@ def started(directory: Path, stamps: Path | None = None) -> Iterator[Started]:
     if stamps:
         command = [sys.executable, "-P", *python_options(open_served(directory).manifest.variant), "-m", "gunicorn"]
         command += ["-c", "python:stamped", "slimner.serve.app:create_app()"]
-        environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT_NUMBER": str(port), "SLIMNER_WORKERS": str(WORKERS)}
+        environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT_NUMBER": str(port)}
+        environment |= {"SLIMNER_WORKERS": str(WORKERS)}
         environment |= {"STAMPED_OUT": str(stamps), "PYTHONPATH": str(Path(__file__).parent), "SLIMNER_THREADS": "1"}
         environment = without_thread_caches({**os.environ, **environment})
     with tempfile.TemporaryFile() as output:

@@ -16,7 +16,7 @@ from slimner.cli.main import COMMANDS
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 FOLDERS = ("bench", "cli", "core", "eval", "jobs", "serve", "variants")
-INTERNAL = {"SLIMNER_COMPLETE", "SLIMNER_IMPORT_LOG", "SLIMNER_PARENT", "SLIMNER_STARTED"}
+INTERNAL = {"SLIMNER_COMPLETE", "SLIMNER_IMPORT_LOG", "SLIMNER_PARENT", "SLIMNER_PORT", "SLIMNER_STARTED"}
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,10 @@ def test_the_built_in_policy_says_what_it_demands() -> None:
 
 @pytest.mark.parametrize(
     ("text", "units", "value"),
-    [("300MB", SIZES, 3e8), ("1.5 GiB", SIZES, 1.5 * 2**30), ("512Mi", SIZES, 2.0**29), ("90s", MILLISECONDS, 9e4), (" 2 % ", SHARES, 0.02)],
+    [
+        *(("300MB", SIZES, 3e8), ("1.5 GiB", SIZES, 1.5 * 2**30), ("512Mi", SIZES, 2.0**29)),
+        *(("90s", MILLISECONDS, 9e4), (" 2 % ", SHARES, 0.02)),
+    ],
 )
 def test_a_quantity_is_a_number_with_its_unit(text: str, units: dict[str, float], value: float) -> None:
     assert quantity(text, units) == pytest.approx(value)
