@@ -88,12 +88,26 @@ class SentenceCounts(Record, frozen=True, kw_only=True):
     p: float
 
 
+class LengthChange(Record, frozen=True, kw_only=True):
+    """How the mean latency of texts of `least` to `most` characters has changed; `most` is None for no upper end."""
+
+    least: int
+    most: int | None
+    change: Change
+
+    @property
+    def words(self) -> str:
+        """`texts of 51 to 128 characters`."""
+        return f"texts of {self.least} " + (f"to {self.most} characters" if self.most else "characters and more")
+
+
 class Comparison(Record, frozen=True, kw_only=True):
     """A candidate against its baseline.
 
     If both were measured for this, `pairs` is the number of pairs of processes whose times count and `disturbed_pairs`
     the number of those that only tell of memory; `baseline_first` says of each pair which side began, `looks` after
-    how many it was judged, and `ended` why there are no more. Intervals hold together with 95 %; `correction` says how.
+    how many it was judged, `ended` why there are no more, and `lengths` how latency changed by length of the text.
+    Intervals hold together with 95 %; `correction` says how.
     """
 
     baseline: Side
@@ -101,6 +115,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     verdicts: tuple[MetricVerdict, ...]
     types: tuple[MetricVerdict, ...] = ()
     sentences: SentenceCounts | None = None
+    lengths: tuple[LengthChange, ...] = ()
     pairs: int = 0
     looks: tuple[int, ...] = ()
     disturbed_pairs: int = 0

@@ -11,6 +11,7 @@ from ..core.verdicts import Comparison, MetricVerdict, Side, surely_no_worse
 from ..eval import f1_interval
 from .comparison import measured_row
 from .formatting import show
+from .lengths import slower_where
 from .policy import Policy
 from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of, margin_text
 
@@ -87,7 +88,7 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
             message = f"{change_of(verdict)}: recorded timings cannot tell; give two artifacts, to be measured in pairs"
             yield Check(variant=variant, name=verdict.metric, outcome="not judged", message=message)
         else:
-            yield _check(variant, verdict, required=required)
+            yield _check(variant, verdict, required=required, where=_where(verdict, comparison))
     for verdict in comparison.types:
         if verdict.verdict == "worse":
             yield _check(variant, verdict, required=False)
@@ -99,11 +100,17 @@ def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
             yield _limit(comparison.candidate, metric, value)
 
 
+def _where(verdict: MetricVerdict, comparison: Comparison) -> str:
+    """Where a timing has become worse, if it is not everywhere."""
+    slower = verdict.verdict == "worse" and metric_of(verdict.metric).kind == "timing"
+    return slower_where(comparison.lengths) if slower else ""
+
+
 def _not_measured(variant: str, name: str, why: str) -> Check:
     return Check(variant=variant, name=name, outcome="not judged", message=f"{NOT_MEASURED}: {why}")
 
 
-def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
+def _check(variant: str, verdict: MetricVerdict, *, required: bool, where: str = "") -> Check:
     name = verdict.metric
     if verdict.verdict == "not comparable":
         outcome: Outcome = "inconclusive" if required else "not judged"
@@ -114,12 +121,8 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool) -> Check:
     words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
     known = change_of(verdict) if verdict.change else "not known"
     message = f"{known}, {words[outcome]} the margin of {margin_of(verdict)}"
-    return Check(
-        variant=variant,
-        name=name,
-        outcome=outcome,
-        message=f"{message}; {verdict.reason}" if verdict.reason else message,
-    )
+    message = "; ".join(filter(None, (message, where, verdict.reason)))
+    return Check(variant=variant, name=name, outcome=outcome, message=message)
 
 
 def _limit(side: Side, metric: Metric, value: float) -> Check:

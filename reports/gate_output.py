@@ -12,7 +12,7 @@ from ..core.verdicts import Comparison
 from .formatting import MISSING, show
 from .gate import NOT_MEASURED
 from .tables import Section, markdown
-from .verdicts import change_of, margin_of
+from .verdicts import change_of, margin_of, words_of
 
 HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")
 
@@ -35,6 +35,7 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
             f"sentences that only one of the two gets wholly right: {counts.gained} gained, {counts.lost} lost "
             f"(p {counts.p:.2g}, McNemar's exact test)"
         )
+    remarks += [f"latency of {change.words}: {words_of(change.change)}" for change in comparison.lengths]
     if comparison.pairs:
         remarks.append(
             f"{comparison.pairs} pairs of fresh processes, order by seed {comparison.seed}"

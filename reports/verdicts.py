@@ -13,6 +13,7 @@ from ..core.records import MeasurementRecord, Record
 from ..core.statistics import DRIFT
 from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge, surely_no_worse
 from ..eval import f1_change, plan_from_pair
+from .lengths import changes_by_length
 
 NOTHING_TO_JUDGE = "nothing to judge: the corpus has no gold entity"
 
@@ -94,6 +95,7 @@ def compare_sides(
         verdicts=tuple(verdicts),
         types=types,
         sentences=sentences,
+        lengths=changes_by_length(baseline, candidate) if paired else (),
         pairs=sum(map(_counts, baseline.measurements, candidate.measurements)) if paired else 0,
         looks=tuple(looks),
         correction=correction(question, planned_looks if paired else 1, len(types)),
@@ -242,7 +244,12 @@ def change_of(verdict: MetricVerdict) -> str:
     change = verdict.change
     if change is None:
         return "-"
-    scale, unit, digits = _written(metric_of(verdict.metric))
+    return words_of(change, metric_of(verdict.metric))
+
+
+def words_of(change: Change, metric: Metric = METRICS["mean"]) -> str:
+    """A change of a metric, by default of a time, with its interval."""
+    scale, unit, digits = _written(metric)
     text = f"{change.value * scale:+.{digits}f} {unit}"
     if change.low is None or change.high is None or change.low == change.high:
         return text

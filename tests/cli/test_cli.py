@@ -28,7 +28,16 @@ def run(
     """Arguments of a short run of the tiny checkpoint, whose variants are built already."""
     assert all(artifacts[name].exists() for name in ("fp32", "onnx-fp32", "onnx-int8"))
     return [
-        *("run", "--tie-budget", "0", str(tiny_checkpoint), "--corpus", str(small_corpus), "--workload", str(small_workload)),
+        *(
+            "run",
+            "--tie-budget",
+            "0",
+            str(tiny_checkpoint),
+            "--corpus",
+            str(small_corpus),
+            "--workload",
+            str(small_workload),
+        ),
         *("--variants", "fp32,onnx-int8", *QUICK),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import msgspec
@@ -13,8 +14,8 @@ from slimner.core.metrics import METRICS
 from slimner.core.paired import Change
 from slimner.core.records import Failure, MeasurementRecord, Results
 from slimner.core.verdicts import MetricVerdict, Side, judge, sides, surely_no_worse
-from slimner.reports import Terms, compare_sides
-from slimner.reports.gate import joint_outcome
+from slimner.reports import Policy, Terms, compare_sides
+from slimner.reports.gate import checks, joint_outcome
 from slimner.reports.verdicts import change_of
 
 from ..made import evaluation, make, measurement
@@ -70,6 +71,31 @@ def test_pairs_find_a_slowdown_and_clear_what_did_not_change() -> None:
     assert comparison.pairs == 14
     back = compare_sides(slow, base, Terms(margins=MARGINS), looks=(10, 14))
     assert back.of("p50").verdict == "better"
+
+
+def test_a_slowdown_of_long_texts_only_is_named_by_their_length() -> None:
+    base, slow = paired(100, 8, 14, 1), paired(100, 8, 14, 2)
+    assert base.workload is not None
+    lengths = base.workload.lengths
+    longer = tuple(
+        msgspec.structs.replace(
+            one,
+            samples_ms=tuple(
+                ms * (1.3 if lengths[text] > 50 else 1.0) for ms, text in zip(one.samples_ms, one.texts, strict=True)
+            ),
+        )
+        for one in slow.measurements
+    )
+    terms = Terms(margins=MARGINS)
+    comparison = compare_sides(base, msgspec.structs.replace(slow, measurements=longer), terms, looks=(14,))
+    assert [(change.least, change.most) for change in comparison.lengths] == [(1, 16), (17, 50), (51, 128)]
+    p50 = next(check for check in checks(comparison, Policy()) if check.name == "p50")
+    assert p50.outcome == "regression"
+    assert re.search(r"most in texts of 51 to 128 characters \(\+(29|30|31) %\)", p50.message), p50.message
+    everywhere = compare_sides(base, paired(100, 10, 14, 2), terms, looks=(14,))
+    slower = next(check for check in checks(everywhere, Policy()) if check.name == "p50")
+    assert slower.outcome == "regression"
+    assert "most in" not in slower.message
 
 
 def test_too_few_pairs_are_inconclusive_and_say_so() -> None:
