@@ -11,9 +11,10 @@ from ..core.records import Measuring
 from ..jobs import bench as bench_job
 from ..jobs.inputs import artifact_in
 from ..reports.comparison import measured_row
+from ..reports.content import Text
+from ..reports.costs import by_length
 from ..reports.formatting import spread_of
 from ..reports.ledger import stages
-from ..reports.tables import by_length
 from . import options
 from .progress import Steps
 
@@ -42,7 +43,7 @@ def bench(artifact: Path, workload: str | None, repetitions: int, settings: Meas
     manifest = opened.manifest
     row = measured_row(manifest.variant, report.measurements, report.workload.lengths)
     options.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes", "")
-    options.print_sections([stages(report.measurements[0]), by_length([row])])
+    options.show(stages(report.measurements[0]), Text(""), by_length([row]))
     options.say("")
     for metric in METRICS.values():
         if figure := row.spread(metric.name):

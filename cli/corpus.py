@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.table import Table
 
 from ..core.errors import UserError
 from ..core.store import read_results, write_text
@@ -15,6 +14,7 @@ from ..core.units import POINTS, quantity
 from ..eval import Corpus, CorpusSource, Plan, plan_from_corpus, plans_from_results, read_corpus
 from ..eval.corpora import RULES, write
 from ..eval.inspection import Inspection, LengthRange, inspect
+from ..reports.content import Table
 from . import options
 
 F1_DROP = "f1_max_drop"
@@ -101,14 +101,11 @@ def corpus(
     if as_json:
         options.print_json(facts)
         return
-    console = options.out_console()
     options.say(f"{facts.corpus}: {', '.join(_form(facts))}", "")
-    console.print(_types(facts))
-    console.print()
-    for line in _lines(facts, list_defects):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+    options.show(_types(facts))
+    options.say("", *(f"  {line}" for line in _lines(facts, list_defects)))
     if out:
-        console.print(f"  {'written':<12}{out}", markup=False, soft_wrap=True)
+        options.say(f"  {'written':<12}{out}")
 
 
 def _plans(labelled: Corpus, margin_pp: float, results: Path | None) -> tuple[Plan, ...]:
@@ -131,31 +128,21 @@ def _form(facts: Inspection) -> Iterator[str]:
 
 
 def _types(facts: Inspection) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("type")
-    for heading in (
-        "entities",
-        "share",
-        "sentences",
-        "distinct",
-        "p50",
-        "longest",
-        *(("known",) if facts.against else ()),
-    ):
-        table.add_column(heading, justify="right")
-    for kind in facts.types:
-        row = [
+    lines = [
+        (
+            kind.type,
             f"{kind.mentions:,}",
             f"{kind.mentions / facts.entities * 100:.0f} %",
             f"{kind.sentences:,}",
             f"{kind.distinct:,}",
             str(kind.length_characters.p50),
             str(kind.length_characters.longest),
-        ]
-        table.add_row(
-            kind.type, *row, *([f"{kind.known / kind.mentions * 100:.0f} %"] if kind.known is not None else [])
+            *([f"{kind.known / kind.mentions * 100:.0f} %"] if kind.known is not None else []),
         )
-    return table
+        for kind in facts.types
+    ]
+    known = ("known",) if facts.against else ()
+    return Table(headings=("type", "entities", "share", "sentences", "distinct", "p50", "longest", *known), lines=lines)
 
 
 def _lines(facts: Inspection, list_defects: bool) -> Iterator[str]:

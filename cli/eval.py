@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from ..core.records import Measuring
 from ..eval import CorpusSource, f1_interval
 from ..jobs import evaluate as evaluate_job
 from ..jobs.inputs import artifact_in
+from ..reports.content import Table
 from . import options
 from .progress import Steps
 
@@ -38,18 +38,16 @@ def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json:
         options.print_json(record)
         return
     interval = f1_interval(record, seed=settings.seed)
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("type")
-    for heading in ("precision", "recall", "F1", "gold"):
-        table.add_column(heading, justify="right")
-    for name, score in (
-        *record.strict_by_type.items(),
-        ("all, strict", record.strict),
-        ("all, default", record.default),
-    ):
-        table.add_row(name, *(f"{v * 100:.2f}" for v in (score.precision, score.recall, score.f1)), str(score.support))
+    lines = [
+        (name, *(f"{v * 100:.2f}" for v in (score.precision, score.recall, score.f1)), str(score.support))
+        for name, score in (
+            *record.strict_by_type.items(),
+            ("all, strict", record.strict),
+            ("all, default", record.default),
+        )
+    ]
     options.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences", "")
-    options.out_console().print(table)
+    options.show(Table(headings=("type", "precision", "recall", "F1", "gold"), lines=lines))
     f1 = "F1 unknown: the corpus has no gold entity"
     if interval:
         f1 = f"F1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f})"

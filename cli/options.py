@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from rich.console import Group
 
 from ..core.errors import UserError
 from ..core.machine import describe
@@ -18,8 +19,8 @@ from ..core.records import Measuring, Note
 from ..core.units import SECONDS, SIZES, quantity
 from ..eval import CorpusSource
 from ..eval.corpora import FORMATS, UNSAID
-from ..reports import Policy, read_policy
-from ..reports.tables import Section
+from ..reports import Policy, read_policy, terminal
+from ..reports.content import Part, Points, Section
 from ..variants import LoadOptions, Manifest
 from ..variants.exporting import exporter as find_exporter
 from ..variants.schemes import SCHEMES
@@ -344,9 +345,26 @@ def print_json(record: Any) -> None:
 
 
 def say(*lines: str, style: str = "") -> None:
-    """Print lines of plain text on standard output; a line end within one is shown, not made."""
+    """Print lines of plain text on standard output, broken at spaces; a line end within one is shown, not made."""
+    console = out_console()
     for line in lines:
-        out_console().print(line, style=style, soft_wrap=True)
+        indent = " " * (len(line) - len(line.lstrip()))
+        for shown in terminal.wrapped(line.lstrip(), console.room, indent, indent):
+            console.print(shown, style=style, soft_wrap=True)
+
+
+def tell(label: str, said: str, style: str = "") -> None:
+    """Print a sentence behind its label, its further lines below the first."""
+    console = out_console()
+    console.print(terminal.labelled(label, said, console.room, style), soft_wrap=True)
+
+
+def show(*parts: Part) -> None:
+    """Print parts of a report."""
+    console = out_console()
+    for part in parts:
+        for shown in terminal.part(part, console.room):
+            console.print(shown, soft_wrap=not isinstance(shown, Group))
 
 
 def remark(text: str) -> None:
@@ -360,20 +378,17 @@ def policy_of(file: Path | None) -> Policy | None:
 
 
 def print_sections(sections: Sequence[Section], notes: Sequence[Note] = ()) -> None:
-    """Print tables with a blank line between them, then the notes."""
-    console = out_console()
+    """Print sections with a blank line between them, then the notes."""
     for i, section in enumerate(sections):
         if i and section.title:
-            console.print()
-        for part in section.terminal():
-            console.print(part, markup=False, soft_wrap=True) if isinstance(part, str) else console.print(part)
+            say("")
+        show(section)
     print_notes(notes)
 
 
 def print_notes(notes: Sequence[Note]) -> None:
     """Print what a reader has to know, with what to do about it."""
-    for note in notes:
-        out_console().print(f"  note    {note}", markup=False, soft_wrap=True)
+    show(Points([("note", str(note)) for note in notes]))
 
 
 def warn_of_other_instructions(manifest: Manifest) -> None:

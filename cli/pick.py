@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..core.errors import EXIT_PASS, EXIT_REGRESSION
 from ..jobs.deciding import pick_and_keep
-from ..reports import Decision
-from ..reports.tables import terminal
+from ..reports import Decision, Row
+from ..reports.document import comparison, reasons
 from . import options
 
 
@@ -30,34 +31,18 @@ def pick(results: Path, policy_file: Path | None, as_json: bool) -> int:
     if as_json:
         options.print_json(decision)
     else:
-        options.out_console().print(terminal(rows, decision.winner))
-        options.say("")
-        print_decision(decision)
+        print_decision(rows, decision)
         if kept:
-            options.say(
-                f"  kept    {kept}",
-                *((f"  next    slimner bundle {results} --out my-bundle",) if decision.winner else ()),
-            )
+            options.tell("kept", str(kept))
+            if decision.winner:
+                options.tell("next", f"slimner bundle {results} --out my-bundle")
     return EXIT_PASS if decision.winner else EXIT_REGRESSION
 
 
-def print_decision(decision: Decision) -> None:
-    """The decision in words, a line each."""
-    options.say(f"  policy  {decision.policy.describe()}")
-    if decision.winner:
-        text, style = f"{decision.winner} because {decision.because}", "bold"
-    else:
-        text, style = f"none: {decision.because}", "bold red"
-        text += f"; closest is {decision.closest}" if decision.closest else ""
-    options.say(f"  winner  {text}", style=style)
-    for variant, reason in decision.losers.items():
-        options.say(f"  not     {variant}: {reason}")
-    if decision.undecided:
-        options.say(f"  open    whether {', '.join(decision.undecided)} should have won; more --repetitions tell")
-    for miss in decision.near_misses:
-        options.say(f"  near    {miss}")
-    for objective, variant in decision.alternatives.items():
-        options.say(f"  instead {variant}, if the objective were {objective}")
-    if len(decision.front) > 1:
-        names = ", ".join(decision.front)
-        options.say(f"  front   {names}: none is shown to be better in F1, memory, p95 or size and worse in nothing")
+def print_decision(rows: Sequence[Row], decision: Decision) -> None:
+    """The table, then the decision in words."""
+    options.show(comparison(rows, decision))
+    options.say("")
+    for label, said in reasons(decision).items:
+        bold = "bold" if decision.winner else "bold red"
+        options.tell(label, said, bold if label == "winner" else "")

@@ -13,7 +13,6 @@ from ..eval import CorpusSource
 from ..jobs import run as run_job
 from ..jobs.running import REPORT, TIE_BUDGET_S
 from ..reports.notes import notes
-from ..reports.tables import terminal
 from ..variants import LoadOptions
 from . import options
 from .pick import print_decision
@@ -109,14 +108,12 @@ def run(
     if as_json:
         options.print_json(results)
     else:
-        options.out_console().print(terminal(found.rows, decision.winner))
-        options.say("")
-        print_decision(decision)
+        print_decision(found.rows, decision)
         options.print_notes(notes(results))
-        options.say(f"  report  {found.report} (figures: {out / RESULTS})")
-        options.say(f"  time    {results.seconds:.0f} s")
+        options.tell("report", f"{found.report} (figures: {out / RESULTS})")
+        options.tell("time", f"{results.seconds:.0f} s")
         if decision.winner:
-            options.say(f"  next    slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")
+            options.tell("next", f"slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")
     if results.failures:
         return EXIT_FAILED
     return EXIT_PASS if decision.winner else EXIT_REGRESSION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,12 +12,15 @@ from rich.text import Text
 
 from ..core import text
 
+# Columns of a log that people read in a CI system, and of a file, where nothing is broken.
+LOG, UNBROKEN = 120, 10_000
+
 
 class Screen(Console):
     """A console that prints what it is given as text: no markup, no emoji codes, and every string on one line."""
 
-    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False} | options)
 
     def render_str(self, text_: str, **options: Any) -> Text:  # type: ignore[override]
         """A string as it is printed, in a table too."""
@@ -27,8 +31,16 @@ class Screen(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(text.lines(segment.text), segment.style)
 
+    @property
+    def room(self) -> int:
+        """Columns that a line may take; 0 where nothing breaks lines, as in a pipe or a file."""
+        if self.is_terminal:
+            return self.width
+        columns = os.environ.get("COLUMNS", "")
+        return int(columns) if columns.isdecimal() else LOG if os.environ.get("CI") else 0
+
 
 def out() -> Screen:
-    """Standard output; wide enough for a table when it is not a terminal."""
+    """Standard output; as wide as anything is when it is not a terminal."""
     screen = Screen()
-    return screen if screen.is_terminal else Screen(width=140)
+    return screen if screen.is_terminal else Screen(width=UNBROKEN)

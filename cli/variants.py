@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from ..core.errors import UserError
 from ..core.install import install_hint
 from ..core.machine import describe
+from ..reports.content import Table
 from ..variants import VARIANTS
 from . import options
 
@@ -55,27 +54,24 @@ def variants(as_json: bool) -> None:
     if as_json:
         options.print_json(listed)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for heading in ("variant", "back end", "precision", "needs", "build", "run", "what it is"):
-        table.add_column(heading, overflow="fold")
-    for line in listed:
-        table.add_row(
-            line.name,
-            line.backend,
-            line.precision,
-            ", ".join(line.needs),
-            _answer(line.can_build),
-            _answer(line.can_run),
-            f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary,
+    options.show(
+        Table(
+            headings=("variant", "back end", "precision", "needs", "build", "run", "what it is"),
+            lines=[
+                (
+                    line.name,
+                    line.backend,
+                    line.precision,
+                    ", ".join(line.needs),
+                    "yes" if line.can_build else "no",
+                    "yes" if line.can_run else "no",
+                    f"{line.summary} ({line.note})" if line.note and line.summary else line.note or line.summary,
+                )
+                for line in listed
+            ],
         )
-    console = options.out_console()
-    console.print(table)
+    )
     machine = describe()
-    console.print()
-    console.print(f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}", markup=False)
+    options.say("", f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}")
     if not all(line.can_build for line in listed):
-        console.print(f"next     {install_hint('lab')} (for building and measuring)", markup=False)
-
-
-def _answer(yes: bool) -> Text:
-    return Text("yes", style="green") if yes else Text("no", style="yellow")
+        options.say(f"next     {install_hint('lab')} (for building and measuring)")

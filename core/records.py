@@ -218,10 +218,26 @@ class Found(Record, frozen=True, kw_only=True, array_like=True):
     type: str
 
 
+class Matches(Record, frozen=True, kw_only=True):
+    """How entities that were found meet gold ones, one to one.
+
+    `right` are equal; `boundary` has the type but other ends, `type` the ends but another type, `overlap` neither but
+    shares text; `missed` gold meets none, a `spurious` one meets no gold.
+    """
+
+    right: int = 0
+    boundary: int = 0
+    type: int = 0
+    overlap: int = 0
+    missed: int = 0
+    spurious: int = 0
+
+
 class EvaluationRecord(Record, frozen=True, kw_only=True):
     """The score of one artifact on one corpus.
 
-    `sentences[i]` holds the counts of sentence i by type, `predictions[i]` the entities that were found in its text.
+    `sentences[i]` holds the counts of sentence i by type, `predictions[i]` the entities that were found in its text,
+    `matches` by type how they meet gold ones (empty in files written before it was counted).
     """
 
     variant: str
@@ -234,6 +250,7 @@ class EvaluationRecord(Record, frozen=True, kw_only=True):
     default: Score
     sentences: tuple[tuple[TypeCount, ...], ...]
     predictions: tuple[tuple[Found, ...], ...]
+    matches: dict[str, Matches] = {}
     seconds: float
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..core.records import EvaluationRecord, Found, Record
 from .corpora import Corpus, Sentence
+from .matching import match
 from .scoring import entities
 
 DifferenceKind = Literal["gained", "lost", "retyped", "moved"]
@@ -97,28 +98,3 @@ def _of_sentence(
             was_right=old in gold,
             is_right=new in gold,
         )
-
-
-def match(before: Sequence[Found], after: Sequence[Found]) -> list[tuple[Found | None, Found | None]]:
-    """Entities of the two put side by side, in order of the text: equal ones, then those that overlap most."""
-    rest = [entity for entity in after if entity not in before]
-    pairs: list[tuple[Found | None, Found | None]] = [(entity, entity) for entity in before if entity in after]
-    left = [entity for entity in before if entity not in after]
-    overlaps = [
-        (min(old.end, new.end) - max(old.start, new.start), old.type == new.type, i, j)
-        for i, old in enumerate(left)
-        for j, new in enumerate(rest)
-    ]
-    old_done, new_done = set[int](), set[int]()
-    for shared, _, i, j in sorted(overlaps, key=lambda o: (-o[0], not o[1], o[2], o[3])):
-        if shared > 0 and i not in old_done and j not in new_done:
-            pairs.append((left[i], rest[j]))
-            old_done.add(i)
-            new_done.add(j)
-    pairs += [(entity, None) for i, entity in enumerate(left) if i not in old_done]
-    pairs += [(None, entity) for j, entity in enumerate(rest) if j not in new_done]
-    return sorted(pairs, key=_place)
-
-
-def _place(pair: tuple[Found | None, Found | None]) -> int:
-    return min(entity.start for entity in pair if entity is not None)

@@ -14,6 +14,7 @@ from ..variants import Predictor, open_predictor, read_manifest
 from ..variants.labels import spans
 from ..variants.predictor import Tagging
 from .corpora import Corpus, CorpusSource, Sentence, read_corpus
+from .matching import count_matches
 
 
 def predict(predictor: Predictor, sentences: Sequence[Sentence]) -> list[list[str]]:
@@ -107,6 +108,7 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
         strict, by_type, default = nothing, dict[str, Score](), nothing
     else:
         strict, by_type, default = score(gold, predicted)
+    found = tuple(entities(s, p) for s, p in zip(corpus.sentences, predicted, strict=True))
     return EvaluationRecord(
         variant=manifest.variant,
         artifact=manifest.name,
@@ -117,7 +119,8 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
         strict_by_type=by_type,
         default=default,
         sentences=tuple(count(g, p) for g, p in zip(gold, predicted, strict=True)),
-        predictions=tuple(entities(s, p) for s, p in zip(corpus.sentences, predicted, strict=True)),
+        predictions=found,
+        matches=count_matches((entities(s, s.tags), f) for s, f in zip(corpus.sentences, found, strict=True)),
         seconds=round(seconds, 3),
     )
 

@@ -33,7 +33,7 @@ from ..core.records import (
 from ..core.store import RESULTS_SCHEMA, write_text
 from ..eval import Corpus, CorpusSource, Differences, differences
 from ..eval.corpora import EMBEDDED
-from ..reports import Decision, Policy, Row, decide, rows_of, undecided, write_report
+from ..reports import Beside, Decision, Policy, Row, decide, rows_of, undecided, write_report
 from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Variant, resolve_checkpoint
 from ..variants.building import build, facts
 from ..variants.variant import DEFAULT_EXPORTER
@@ -120,7 +120,8 @@ def run(
         progress.now("explain", "dependencies of the winner")
         imports = _dependencies(pipeline.artifacts[decision.winner].path, texts, settings, progress)
         progress.done("explain", "dependencies of the winner")
-    report = write_report(Path(out), results, rows, decision, imports, _changed(results, labelled))
+    beside = Beside(dependencies=imports, differences=_changed(results, labelled))
+    report = write_report(Path(out), results, rows, decision, beside)
     pipeline.journal.finish()
     return Run(results=results, rows=tuple(rows), decision=decision, report=report)
 
@@ -333,7 +334,7 @@ def _chosen(names: Sequence[str] | None, baseline: str) -> tuple[tuple[Variant, 
         raise MissingDependencyError(
             f"no variant can be built here: {', '.join(lacking)} not installed", install_hint("lab")
         )
-    require("seqeval", "memory_profiler", "matplotlib")
+    require("seqeval", "memory_profiler")
     return order(variants, baseline), tuple(failures)
 
 

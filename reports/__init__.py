@@ -2,11 +2,13 @@
 
 from .comparison import Row, rows_of
 from .decision import Decision, decide, undecided
+from .document import Beside, report_of
 from .policy import Policy, read_policy
 from .report import write_report
 from .verdicts import Terms, compare_sides
 
 __all__ = [
+    "Beside",
     "Decision",
     "Policy",
     "Row",
@@ -14,6 +16,7 @@ __all__ = [
     "compare_sides",
     "decide",
     "read_policy",
+    "report_of",
     "rows_of",
     "undecided",
     "write_report",

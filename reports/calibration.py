@@ -15,8 +15,8 @@ from ..core.metrics import METRICS, Metric, gated
 from ..core.paired import LOOKS, Change, proportion, shared_level, signed_rank
 from ..core.records import MeasurementRecord, Measuring, WorkloadFacts
 from ..core.verdicts import MetricVerdict, harm, judge
+from .content import Section, tabled
 from .gate import joint_outcome
-from .tables import Section
 from .verdicts import margin_text
 
 POWER = 0.9
@@ -81,7 +81,7 @@ def changes_of(
 
 def section(calibration: Calibration) -> Section:
     """A calibration as a table."""
-    return Section(
+    return tabled(
         title=f"This machine, from {calibration.pairs} pairs of {calibration.artifact} with itself",
         headings=("metric", "deviation of a pair", "with the next pair", "smallest seen change", "called worse from"),
         lines=[

@@ -120,6 +120,29 @@ def undecided(rows: Sequence[Row], complexity: Mapping[str, int], policy: Policy
     return (best_of(feasible, policy.objective).variant, *(row.variant for row in found)) if found else ()
 
 
+def standings(rows: Sequence[Row], decision: Decision) -> dict[str, tuple[str, ...]]:
+    """How each variant stands: `winner`, `tied` with the best, `infeasible` or `failed`, on the `front`, `baseline`."""
+    feasible = [row for row in rows if not any(_misses(row, decision.policy, rows))]
+    best = best_of(feasible, decision.policy.objective) if feasible else None
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        tied = best and row in feasible and (row is best or _tied(row, best, decision.policy))
+        marks = {
+            "winner": row.variant == decision.winner,
+            "tied": bool(tied) and row.variant != decision.winner,
+            "failed": bool(row.failed),
+            "infeasible": row not in feasible and not row.failed,
+            "front": row.variant in decision.front,
+            "baseline": row.baseline,
+        }
+        found[row.variant] = tuple(mark for mark, holds in marks.items() if holds)
+    return found
+
+
+def _tied(row: Row, best: Row, policy: Policy) -> bool:
+    return standing(excess(row, best, policy.objective), policy.tie) == "tied"
+
+
 def _surely_best(rows: Sequence[Row], winner: Row, objective: str, tie: float) -> Row | None:
     """The best in another objective, if it is shown to beat the winner in it by more than `tie`."""
     having = [row for row in rows if scores(row, {objective: 1.0})]

@@ -9,9 +9,11 @@ from ..core import text
 from ..core.gate_records import Check, GateRecord
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
+from . import markdown as md
+from .content import Section, tabled
 from .formatting import MISSING, show
 from .gate import NOT_MEASURED
-from .tables import Section, markdown
+from .tables import markdown
 from .verdicts import change_of, margin_of, words_of
 
 HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")
@@ -42,7 +44,7 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
             + (f", {comparison.disturbed_pairs} more were disturbed" if comparison.disturbed_pairs else "")
         )
     remarks.append(comparison.correction)
-    return Section(title=title, headings=HEADINGS, lines=lines, remarks=remarks)
+    return tabled(title=title, headings=HEADINGS, lines=lines, remarks=remarks)
 
 
 def summary(record: GateRecord) -> str:
@@ -56,7 +58,7 @@ def summary(record: GateRecord) -> str:
         ),
     ]
     parts += [
-        comparison_section(c, f"{c.candidate.variant} against {c.baseline.variant}").markdown(3)
+        md.section(comparison_section(c, f"{c.candidate.variant} against {c.baseline.variant}"), 3)
         for c in record.comparisons
     ]
     parts.append("\n".join(f"- {text.markdown(line)}" for line in background(record)))

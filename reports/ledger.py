@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.ledger_records import Dependency, ImportLedger, Ledger, Minimum, ServerPoint
 from ..core.records import MeasurementRecord
+from .content import Section, tabled
 from .formatting import MISSING, megabytes, milliseconds
-from .tables import Section
 
 # Dependencies below this, in memory and on disk, are one line together.
 SMALL_BYTES = 1_000_000
@@ -50,7 +50,7 @@ def stages(record: MeasurementRecord) -> Section:
                 *map(megabytes, (stage.rss_bytes, stage.shared_bytes, stage.hwm_bytes)),
             )
         )
-    return Section(
+    return tabled(
         title="Memory by stage",
         headings=("stage", "after", "adds", "PSS", "anonymous", "files", "USS", "RSS", "shared", "peak so far"),
         lines=lines,
@@ -109,7 +109,7 @@ def imports(ledger: ImportLedger) -> Section:
     lines.append(("(the program's own work)", "", f"{ledger.rest_bytes / 1e6:.1f} MB", MISSING, MISSING, MISSING))
     disk = sum(d.disk_bytes or 0 for d in ledger.dependencies)
     lines.append(("together", "", f"{ledger.final_bytes / 1e6:.1f} MB", MISSING, megabytes(disk), MISSING))
-    return Section(
+    return tabled(
         title="Memory by dependency (RSS)",
         headings=("distribution", "version", "adds", "alone", "on disk", "used"),
         lines=lines,
@@ -161,7 +161,7 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
             beyond = " (beyond what was measured)" if fits > max(p.workers for p in points) else ""
             text += f"; {fits} worker(s) fit into {megabytes(limit_bytes)}{beyond}"
         remarks.append(text)
-    return Section(
+    return tabled(
         title="Server: master and workers, summed PSS, five clients",
         headings=(
             *("workers", "preload", "before", "after", "traffic adds", "master", "own of each", "RSS summed"),
@@ -194,7 +194,7 @@ def fit(points: Sequence[ServerPoint]) -> tuple[float, float] | None:
 
 def minimums(found: Sequence[Minimum]) -> Section:
     """The least each program ran in."""
-    return Section(
+    return tabled(
         title="Minimum memory to run",
         headings=("what", "least", "confirmed", "just below", "starts", "median start"),
         lines=[

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from ..core.load_records import LoadRecord, LoadReport
 from ..core.records import Note
 from ..core.statistics import samples_needed
+from .content import Axis, Chart, Point, Section, Series, Table, tabled
 from .formatting import MISSING, megabytes, milliseconds
-from .tables import Section
 
 HEADINGS = ("loop", "sent", "right", "wrong", "failed", "per s", "p50", "p95", "p99", "generator late")
 GIB = 1 << 30
@@ -14,7 +16,7 @@ GIB = 1 << 30
 
 def sections(report: LoadReport) -> list[Section]:
     """The runs, and what they come to."""
-    shown = [Section(title=f"Load on {report.target}", headings=HEADINGS, lines=tuple(map(_line, report.runs)))]
+    shown = [tabled(title=f"Load on {report.target}", headings=HEADINGS, lines=tuple(map(_line, report.runs)))]
     best = report.peak or (report.runs[0] if report.runs else None)
     if best is not None:
         remarks = [f"answers compared with {report.checked}"]
@@ -28,14 +30,51 @@ def sections(report: LoadReport) -> list[Section]:
                 f"{best.per_s / (best.server.pss_bytes / GIB):.1f} per s and GiB of PSS "
                 f"({megabytes(best.server.pss_bytes)} in {best.server.processes} processes)"
             )
-        shown.append(Section(title="", headings=(), lines=(), remarks=tuple(remarks)))
+        shown.append(tabled(title="", headings=(), lines=(), remarks=tuple(remarks)))
     return shown
 
 
+def curves(reports: Sequence[LoadReport]) -> Iterator[Section]:
+    """Latency against rate for each target, the limit with it, and the runs of each as a table."""
+    if not reports:
+        return
+    series: list[Series] = []
+    for report in reports:
+        runs = sorted((run for run in report.runs if run.latency_ms(95) is not None), key=lambda run: run.per_s)
+        points = [
+            Point(
+                x=run.per_s,
+                y=run.latency_ms(95) or 0,
+                says=f"{report.target}, {_loop(run)}: {run.per_s:.1f} right answers per s, "
+                f"p95 {run.latency_ms(95) or 0:.0f} ms" + (", invalid: the generator was late" if run.invalid else ""),
+                ringed=run == report.peak,
+            )
+            for run in runs
+        ]
+        series.append(Series(name=report.target, points=points, dots=True))
+    bounds = dict.fromkeys(report.limit_p95_ms for report in reports if report.limit_p95_ms is not None)
+    tables = [sections(report) for report in reports]
+    chart = Chart(
+        name="load",
+        title="p95 against load",
+        caption="p95 of right answers against answers per second; in an open loop from the scheduled send time. The "
+        "line is the limit, the peak within it is ringed.",
+        x=Axis(title="right answers per second", zero=True),
+        y=Axis(title="p95, ms", zero=True),
+        series=series,
+        limits=[(f"limit {limit:g} ms", limit) for limit in bounds],
+        table=Table(headings=("target", *HEADINGS), lines=[(r.target, *_line(run)) for r in reports for run in r.runs]),
+    )
+    yield Section(title="Load", parts=[chart, *(part for found in tables for part in found)])
+
+
+def _loop(run: LoadRecord) -> str:
+    return f"{run.clients} clients" if run.clients is not None else f"{run.rate_per_s:.1f} per s, {run.arrivals}"
+
+
 def _line(run: LoadRecord) -> tuple[str, ...]:
-    loop = f"{run.clients} clients" if run.clients is not None else f"{run.rate_per_s:.1f} per s, {run.arrivals}"
     return (
-        loop,
+        _loop(run),
         str(run.sent),
         str(run.answered),
         str(run.wrong),

@@ -1,22 +1,15 @@
-"""The comparison as a table: for the terminal, in Markdown, as CSV."""
+"""The comparison as a table: its columns and cells, and as CSV; any table as Markdown."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from ..core import text
 from ..core.metrics import F1, METRICS, Metric, Unit
-from ..core.statistics import BUCKETS, percentile
 from .comparison import Row
-from .formatting import MISSING, milliseconds, score, spread_of
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from .formatting import MISSING, score, spread_of
 
 
 def columns() -> list[Metric]:
@@ -45,73 +38,10 @@ def cells(row: Row) -> tuple[str, ...]:
     return (row.variant, f1, change, *(spread_of(row.spread(metric.name), metric) for metric in columns()))
 
 
-def terminal(rows: Sequence[Row], winner: str | None) -> Table:
-    """A table for the terminal; the winner has a star, a failed variant says so in place of what it lacks."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for i, heading in enumerate((" ", *headings())):
-        table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
-    for row in rows:
-        style = "bold green" if row.variant == winner else "red" if row.failed else ""
-        values = cells(row)
-        if row.failed:
-            values = (values[0], *(v if v != MISSING else "failed" if i == 0 else v for i, v in enumerate(values[1:])))
-        table.add_row("*" if row.variant == winner else "", *values, style=style)
-    return table
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A titled table with remarks below it; without headings it has no table."""
-
-    title: str
-    headings: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    remarks: Sequence[str] = ()
-
-    def terminal(self) -> Iterator[Table | str]:
-        """What to print, in order."""
-        from rich.table import Table
-
-        if self.title:
-            yield self.title
-        if self.headings:
-            table = Table(box=None, pad_edge=False, padding=(0, 1))
-            for i, heading in enumerate(self.headings):
-                table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
-            for line in self.lines:
-                table.add_row(*line)
-            yield table
-        yield from (f"  {remark}" for remark in self.remarks)
-
-    def markdown(self, level: int = 2) -> str:
-        """The same as Markdown."""
-        parts = [f"{'#' * level} {text.markdown(self.title)}"] if self.title else []
-        parts += [markdown(self.headings, self.lines)] if self.headings else []
-        parts += ["\n".join(f"- {text.markdown(remark)}" for remark in self.remarks)] if self.remarks else []
-        return "\n\n".join(parts)
-
-
 def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first column to the left, figures to the right."""
     rule = [":--", *["--:"] * (len(headings) - 1)]
     return "\n".join("| " + " | ".join(map(text.markdown, line)) + " |" for line in (headings, rule, *lines))
-
-
-def by_length(rows: Sequence[Row]) -> Section:
-    """Latency by length bucket: p50 and, from enough samples, p95."""
-    names = [*(f"up to {limit}" for limit in BUCKETS), f"above {BUCKETS[-1]}"]
-    shown = [i for i in range(len(names)) if any(i < len(row.lengths) and row.lengths[i] for row in rows)]
-    return Section(
-        title="Latency by length in characters: p50 / p95 (samples)",
-        headings=("variant", *(names[i] for i in shown)),
-        lines=[(row.variant, *(_bucket(row.lengths[i]) for i in shown)) for row in rows if row.lengths],
-    )
-
-
-def _bucket(samples: Sequence[float]) -> str:
-    p50, p95 = percentile(samples, 50), percentile(samples, 95)
-    return f"{milliseconds(p50)} / {milliseconds(p95)} ({len(samples)})"
 
 
 UNIT_ENDINGS: Mapping[Unit, str] = {

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from common import artifact_of, settings, where_and_when
+from msgspec.structs import replace
 from slimner.bench import ledger as accounts
 from slimner.bench import measure, read_workload, steps
 from slimner.bench.dependencies import import_ledger
@@ -28,6 +29,7 @@ from slimner.core.records import MeasurementRecord, Measuring
 from slimner.core.store import write_text
 from slimner.jobs import evaluate
 from slimner.reports import ledger as tables
+from slimner.reports import markdown as md
 from slimner.reports.comparison import Row, measured_row
 from slimner.reports.formatting import MISSING, megabytes, milliseconds, per_second, seconds, spread_of
 from slimner.reports.tables import markdown
@@ -93,10 +95,13 @@ BEGUN = time.monotonic()
 
 def dependency_section(title: str, ledger: ImportLedger) -> str:
     """One ledger of imports."""
-    section = tables.imports(ledger)
-    return f"### {title}\n\n{markdown(section.headings, section.lines)}\n\n" + "\n".join(
-        f"- {remark}" for remark in section.remarks
-    )
+    return md.section(replace(tables.imports(ledger), title=title), 3)
+
+
+def server_section(account: Account) -> str:
+    """The curve of its server over workers."""
+    section = tables.server(account.points, None)
+    return md.section(replace(section, title=f"{account.manifest.variant}, {section.title}"), 3)
 
 
 def stage_table(one: Account, other: Account) -> str:
@@ -247,9 +252,9 @@ one thread each. One process: p50
 Minimum memory is the least limit, to 8 MB and confirmed twice, under which everything is answered rightly and in at
 most three times the time it takes without ({held}).
 
-{tables.server(first.points, None).markdown(3).replace("Server:", f"{first.manifest.variant}, server:")}
+{server_section(first)}
 
-{tables.server(second.points, None).markdown(3).replace("Server:", f"{second.manifest.variant}, server:")}
+{server_section(second)}
 """,
     )
     say(f"written to {given.out}")

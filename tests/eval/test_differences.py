@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from slimner.core.machine import describe
 from slimner.core.records import EvaluationRecord, Found, Score
 from slimner.eval import Corpus, CorpusSource, Sentence, differences
-from slimner.eval.differences import match
+from slimner.eval.matching import match
 
 TEXT = "张三在上海为新华社工作"
 NOTHING = Score(precision=0, recall=0, f1=0, support=0)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import struct
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import numpy as np
@@ -103,20 +103,20 @@ def test_a_report_is_complete_and_reads_back(tmp_path: Path) -> None:
         "decision.json",
         "table.csv",
         "report.md",
-        "plots/tradeoff.png",
-        "plots/memory.png",
-        "plots/latency.png",
+        "plots/f1-memory.svg",
+        "plots/f1-p50.svg",
+        "plots/latency.svg",
+        "plots/memory-stages.svg",
+        "plots/memory-time.svg",
     }
     assert read_results(tmp_path / "out" / "results.json") == results
     text = report.read_text()
-    assert "**winner: lean**" in text
+    assert "**winner**: lean because memory -82 %" in text
+    assert "**Use lean in place of fp32: memory -82 %" in text
     assert "still running" in text
-    for png in (tmp_path / "out" / "plots").iterdir():
-        content = png.read_bytes()
-        assert content.startswith(b"\x89PNG")
-        width, height = struct.unpack(">II", content[16:24])
-        assert min(width, height) > 300
-        assert f"plots/{png.name}" in text
+    for drawn in (tmp_path / "out" / "plots").iterdir():
+        assert ElementTree.fromstring(drawn.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
+        assert f"plots/{drawn.name}" in text
     table = list(csv.DictReader(io.StringIO((tmp_path / "out" / "table.csv").read_text())))
     assert [row["variant"] for row in table] == ["fp32", "lean", "late"]
     assert [row["winner"] for row in table] == ["no", "yes", "no"]
@@ -129,7 +129,7 @@ def test_a_report_of_nothing_but_failures_is_still_written(tmp_path: Path) -> No
     results = make({}, failures=(failure,), broken=("fp32",))
     rows = rows_of(results)
     text = write_report(tmp_path, results, rows, decide(rows, COMPLEXITY)).read_text()
-    assert "no winner" in text
+    assert "No winner: no variant passes the policy" in text
 
 
 def disturbed(results: Results, blocks: tuple[Block, ...]) -> Results:
