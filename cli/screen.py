@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -19,8 +19,25 @@ LOG, UNBROKEN = 120, 10_000
 class Screen(Console):
     """A console that prints what it is given as text: no markup, no emoji codes, and every string on one line."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"highlight": False, "markup": False, "emoji": False} | options)
+    def __init__(
+        self,
+        *,
+        stderr: bool = False,
+        width: int | None = None,
+        file: IO[str] | None = None,
+        force_terminal: bool | None = None,
+        no_color: bool | None = None,
+    ) -> None:
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            file=file,
+            force_terminal=force_terminal,
+            no_color=no_color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     def render_str(self, text_: str, **options: Any) -> Text:  # type: ignore[override]
         """A string as it is printed, in a table too."""
