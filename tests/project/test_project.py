@@ -88,9 +88,8 @@ def test_docs_name_every_column_of_the_table_and_every_file_of_a_report() -> Non
         "differences.json",
         "table.csv",
         "report.md",
-        "tradeoff.png",
-        "memory.png",
-        "latency.png",
+        "report.html",
+        "plots/*.svg",
     ):
         assert name in DOCS
 
