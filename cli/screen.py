@@ -8,12 +8,21 @@ from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.status import Status
 from rich.text import Text
 
 from ..core import text
 
 # Columns of a log that people read in a CI system, and of a file, where nothing is broken.
 LOG, UNBROKEN = 120, 10_000
+
+
+class Line(Status):
+    """What goes on now, in one line that is written over; rich would take a string in it for markup."""
+
+    def update(self, status: RenderableType | None = None, **options: Any) -> None:
+        """Say something else."""
+        super().update(Text(text.line(status)) if isinstance(status, str) else status, **options)
 
 
 class Screen(Console):
@@ -38,6 +47,10 @@ class Screen(Console):
             markup=False,
             emoji=False,
         )
+
+    def status(self, status: RenderableType, **options: Any) -> Line:
+        """A line that `update` writes over."""
+        return Line(Text(text.line(status)) if isinstance(status, str) else status, console=self, **options)
 
     def render_str(self, text_: str, **options: Any) -> Text:  # type: ignore[override]
         """A string as it is printed, in a table too."""

@@ -18,6 +18,9 @@ _COMMANDS = re.compile(
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&~]")
 _WORKFLOW = re.compile(r"^[ \t]*::|##\[", re.MULTILINE)
 
+# How a formula begins in a spreadsheet; some take the full-width forms too.
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+
 
 def line(value: str) -> str:
     """The text as one line for a terminal or a log: nothing in it ends the line or moves the cursor."""
@@ -42,6 +45,12 @@ def workflow_property(value: str) -> str:
 def markdown(value: str) -> str:
     """The text as one line of Markdown that shows it as it is: no table ends, no link, no HTML begins in it."""
     return _MARKDOWN.sub(r"\\\g<0>", line(value))
+
+
+def cell(value: str) -> str:
+    """The text as a cell of CSV that a spreadsheet shows: an apostrophe stands before what it would calculate."""
+    shown = line(value)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def fenced(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import tomllib
 import typing
@@ -15,7 +16,7 @@ from slimner.cli.commands import cli
 from slimner.cli.main import COMMANDS
 from slimner.core import errors
 from slimner.core.gate_records import Calibration, GateRecord
-from slimner.core.ledger_records import Ledger
+from slimner.core.ledger_records import ImportLedger, Ledger
 from slimner.core.load_records import LoadReport
 from slimner.core.metrics import METRICS, WRITTEN, Metric
 from slimner.core.records import BenchReport, EvaluationRecord, Results
@@ -25,10 +26,12 @@ from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 from slimner.eval.inspection import Inspection
 from slimner.reports import Decision, Policy
+from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
 from slimner.reports.tables import csv_columns
 from slimner.reports.verdicts import margin_text
-from slimner.serve.bundle import Bundle
+from slimner.serve.bundle import BUNDLE_SCHEMA, Bundle, Golden
 from slimner.variants import VARIANTS, Manifest
+from slimner.variants.artifacts import MANIFEST_SCHEMA
 
 HERE = Path(__file__).parent
 REFERENCE = HERE / "reference"
@@ -69,21 +72,33 @@ VARIABLES = {
     "GITHUB_STEP_SUMMARY": "file that `slimner gate --github` adds its summary to; GitHub sets it",
 }
 
-ROOTS: dict[str, tuple[type, str]] = {
-    "results": (Results, "`results.json`, and `slimner run --json`"),
-    "decision": (Decision, "`decision.json`, and `slimner pick --json`"),
-    "scores": (EvaluationRecord, "`slimner eval --json`"),
-    "bench": (BenchReport, "`slimner bench --json`"),
-    "ledger": (Ledger, "`slimner ledger ARTIFACT --json`"),
-    "load": (LoadReport, "`slimner load --json`"),
-    "comparison": (Comparison, "`slimner compare --json`, and part of what `slimner gate` writes"),
-    "gate": (GateRecord, "`slimner gate --json` and `--out`"),
-    "calibration": (Calibration, "`slimner calibrate --json`, and the files below `calibration/` in the cache"),
-    "differences": (Differences, "`slimner diff --json`; `differences.json` holds one for each variant"),
-    "inspection": (Inspection, "`slimner corpus FILE --json`"),
-    "manifest": (Manifest, "`manifest.json` of an artifact, and `slimner build --json`"),
-    "bundle": (Bundle, "`bundle.json` of a bundle"),
-    "policy": (Policy, "the policy inside a decision"),
+# By name: the record, where it stands, and the version of its schema: the number in the file where there is one. It is
+# raised when a field goes or changes its meaning; a new field that may be absent leaves it.
+ROOTS: dict[str, tuple[object, str, int]] = {
+    "results": (Results, "`results.json`, a baseline, and `slimner run --json`", RESULTS_SCHEMA),
+    "decision": (Decision, "`decision.json`, and `slimner pick --json`", 1),
+    "scores": (EvaluationRecord, "`slimner eval --json`", 1),
+    "bench": (BenchReport, "`slimner bench --json`", 1),
+    "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),
+    "dependencies": (ImportLedger, "`dependencies.json`", 1),
+    "load": (LoadReport, "`slimner load --json`", 1),
+    "comparison": (tuple[Comparison, ...], "`slimner compare --json`, and part of what `slimner gate` writes", 1),
+    "gate": (GateRecord, "`slimner gate --json` and `--out`", 1),
+    "calibration": (
+        Calibration,
+        "`slimner calibrate --json`, and the files below `calibration/` in the cache",
+        CALIBRATION_SCHEMA,
+    ),
+    "differences": (
+        Differences | tuple[Differences, ...],
+        "`slimner diff --json`; `differences.json` holds a list, one for each variant",
+        1,
+    ),
+    "inspection": (Inspection, "`slimner corpus FILE --json`", 1),
+    "manifest": (Manifest, "`manifest.json` of an artifact, and `slimner build --json`", MANIFEST_SCHEMA),
+    "bundle": (Bundle, "`bundle.json` of a bundle", BUNDLE_SCHEMA),
+    "golden": (tuple[Golden, ...], "`golden.json` of a bundle", BUNDLE_SCHEMA),
+    "policy": (Policy, "the policy inside a decision", 1),
 }
 
 
@@ -100,6 +115,30 @@ def pages() -> dict[str, str]:
         "environment.md": environment_page(),
     }
     return {name: NOTICE + text.rstrip() + "\n" for name, text in sorted(written.items())}
+
+
+def schemas() -> dict[str, str]:
+    """The JSON Schema of every record that is written, by its path below docs/reference."""
+    return {schema_file(name): json.dumps(schema_of(name), indent=1, ensure_ascii=False) + "\n" for name in ROOTS}
+
+
+def schema_file(name: str) -> str:
+    """Where the schema of a record stands."""
+    return f"schema/{name}-{ROOTS[name][2]}.json"
+
+
+def schema_of(name: str) -> dict[str, typing.Any]:
+    """The JSON Schema of a record, draft 2020-12."""
+    kind, place, version = ROOTS[name]
+    written: dict[str, typing.Any] = msgspec.json.schema(kind)
+    if "schema" in (root := written["$defs"].get(getattr(kind, "__name__", ""), {}).get("properties", {})):
+        root["schema"] = {"const": version}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:slimner:{name}:{version}",
+        "$comment": f"slimner: {place.replace('`', '')}",
+        **written,
+    }
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -224,12 +263,15 @@ def metrics_page() -> str:
         )
         for metric in METRICS.values()
     ]
-    columns = ", ".join(f"`{name}`" for name in csv_columns())
+    columns = ", ".join(f"`{name}`" for name in csv_columns() if not name.endswith(("_low", "_high")))
     return (
         "# Metrics\n\nOne name each, in tables, JSON, JUnit, policies and messages. The margin is the change for "
         "the worse that a gate allows unless the policy gives another.\n\n"
         + table(("metric", "unit", "better", "meaning", "margin", "gated", "also read in a policy as"), lines)
-        + f"\n\nColumns of `table.csv`: {columns}."
+        + "\n\n## Columns of table.csv\n\nTheir names stay; a new figure comes before `samples`. In order: "
+        + f"{columns}. Each figure is followed by the ends of its 95 % interval, under its name with `_low` and "
+        "`_high`. UTF-8, comma-separated, full digits, empty where there is no figure; `winner` is `yes` or `no`, "
+        "`failed` says why. Text that a spreadsheet would calculate begins with an apostrophe."
     )
 
 
@@ -341,10 +383,20 @@ def records_page() -> str:
         "# Records: results and what `--json` prints",
         f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and every later one stay readable. Units "
         "stand in the names: `_ms`, `_s`, `_bytes`, `_pp`. `| None` marks a figure that may be absent.",
-        table(("where it stands", "record"), [(place, link(kind)) for kind, place in ROOTS.values()]),
+        "The [JSON Schema](https://json-schema.org) of each record, draft 2020-12, has its version in its name: the "
+        "number in the file where there is one. It is raised when a field goes or changes its meaning; a field that is "
+        "added and may be absent leaves it. `check-jsonschema --schemafile docs/reference/schema/results-"
+        f"{RESULTS_SCHEMA}.json results.json` checks a file.",
+        table(
+            ("where it stands", "record", "schema"),
+            [
+                (place, link(next(structs_in(kind))), f"[{name}-{version}]({schema_file(name)})")
+                for name, (kind, place, version) in ROOTS.items()
+            ],
+        ),
     ]
     seen: set[type] = set()
-    queue: list[type] = [kind for kind, _ in ROOTS.values()]
+    queue: list[type] = [found for kind, _, _ in ROOTS.values() for found in structs_in(kind)]
     while queue:
         kind = queue.pop(0)
         if kind in seen:
@@ -380,8 +432,8 @@ def type_text(annotation: typing.Any) -> str:
 
 
 def main() -> None:
-    """Write every page, and remove what is left of others."""
-    written = pages()  # before anything is removed: what cannot be generated leaves the old pages
+    """Write every page and schema, and remove what is left of other pages; schemas of older versions stay."""
+    written = pages() | schemas()  # before anything is removed: what cannot be generated leaves the old pages
     for path in REFERENCE.rglob("*.md"):
         if str(path.relative_to(REFERENCE)) not in BY_HAND:
             path.unlink()

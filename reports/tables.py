@@ -78,12 +78,12 @@ def as_csv(rows: Sequence[Row], winner: str | None) -> str:
             figures += (figure.value, figure.low, figure.high) if figure else (None, None, None)
         writer.writerow(
             [
-                row.variant,
+                text.cell(row.variant),
                 *("" if value is None else value for value in figures),
                 row.samples,
                 row.disturbed,
                 "yes" if row.variant == winner else "no",
-                row.failed,
+                text.cell(row.failed),
             ]
         )
     return out.getvalue()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
 from pathlib import Path
 
+from slimner.cli.screen import Screen
 from slimner.core.records import Failure
 from slimner.core.store import write_json
 
@@ -58,3 +60,17 @@ def test_a_terminal_gets_no_escape_sequence_but_those_of_colours(tmp_path: Path)
     assert b"\x1b]" not in screen
     assert b"\x07" not in screen
     assert r"\x1b]0;owned\x07\n::stop-commands::x" in screen.decode()
+
+
+def test_a_status_line_shows_what_it_is_given_as_text() -> None:
+    shown = io.StringIO()
+    screen = Screen(stderr=True, width=100)
+    screen.file = shown
+    status = screen.status("[red]begun")
+    screen.print(status.renderable)
+    status.update(f"looking at [b]{EVIL}")
+    screen.print(status.renderable)
+    assert "[red]begun" in shown.getvalue()
+    assert "\x1b]0" not in shown.getvalue()
+    assert "\x07" not in shown.getvalue()
+    assert r"looking at [b]\x1b]0;owned\x07\n::stop" in shown.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -17,16 +16,6 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 FOLDERS = ("bench", "cli", "core", "eval", "jobs", "serve", "variants")
 INTERNAL = {"SLIMNER_COMPLETE", "SLIMNER_IMPORT_LOG", "SLIMNER_PARENT", "SLIMNER_PORT", "SLIMNER_STARTED"}
-
-
-@pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_committed_reference_is_what_the_code_gives(generate: ModuleType) -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import msgspec
 import numpy as np
 import pytest
+from slimner.core import text
 from slimner.core.records import (
     Block,
     Failure,
@@ -19,6 +20,7 @@ from slimner.core.store import read_results
 from slimner.reports import Policy, decide, rows_of, write_report
 from slimner.reports.ledger import sum_check, unexplained_bytes
 from slimner.reports.notes import notes
+from slimner.reports.tables import as_csv, csv_columns
 
 from ..made import block, make, measurement, stage
 
@@ -194,3 +196,27 @@ def test_a_tie_between_equally_simple_variants_claims_no_simplicity() -> None:
 def test_what_two_noisy_figures_do_not_show_is_not_claimed() -> None:
     results = make({"fp32": (360, 400, 4.4), "lean": (360, 70, 4.5)})  # 2 % apart, with intervals far wider
     assert "p50" not in decide(rows_of(results), COMPLEXITY).losers["fp32"]
+
+
+def test_the_columns_of_the_table_keep_their_names_and_order() -> None:
+    """What reads a table.csv of today reads the next one: a column may be added before `samples`, none goes."""
+    figures = (
+        *("f1_change_pp", "f1", "size_bytes", "cold_start_s", "memory_bytes", "growth_bytes_per_100", "peak_bytes"),
+        *("p50_ms", "p95_ms", "mean_ms", "tail_ms", "qps", "qps_per_gib"),
+    )
+    ends = [f"{name}{end}" for name in figures for end in ("", "_low", "_high")]
+    assert csv_columns() == ("variant", *ends, "samples", "disturbed_blocks", "winner", "failed")
+
+
+@pytest.mark.parametrize(
+    "name", ['=HYPERLINK("http://a")', "+1", "-1", "@SUM(A1)", "  =1", "\uff1d1", "\t=1", "\x1b]0;x\x07"]
+)
+def test_no_cell_of_the_table_is_a_formula_or_a_command(name: str) -> None:
+    failure = Failure(variant=name, step="build", kind="raised", reason="=1+1")
+    rows = rows_of(make({"fp32": (360, 400, 8), "lean": (350, 70, 4)}, failures=(failure,), broken=(name,)))
+    table = list(csv.DictReader(io.StringIO(as_csv(rows, None))))
+    assert table[2]["variant"] == text.cell(name)
+    for cell in (table[2]["variant"], table[2]["failed"]):
+        assert not cell.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
+        assert text.line(cell) == cell
+    assert float(table[1]["f1_change_pp"]) < 0  # a figure is a number, not text
