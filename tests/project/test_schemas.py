@@ -1,50 +1,27 @@
-"""The JSON Schemas of docs/reference/schema describe the files that are written and what `--json` prints."""
+"""The JSON Schemas of docs/reference/schema describe the files that are written."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import jsonschema
 import msgspec
 import pytest
 from slimner.core.records import Measuring
-from slimner.core.store import read_results, write_json
+from slimner.core.store import read_results
 from slimner.eval import differences, read_corpus
 from slimner.reports import decide, rows_of, write_report
 from slimner.reports.calibration import summarize
+from slimner.reports.document import Beside
 
-from ..conftest import Slimner
 from ..made import make, measurement
+from ..schemas import SCHEMAS, check
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = ROOT / "docs" / "reference" / "schema"
 RESULTS = make({"fp32": (380, 400, 8), "lean": (380, 70, 4)})
-
-
-def closed(schema: Any) -> Any:
-    """The schema with no room for a field that it does not name, but in settings, which a run's extend."""
-    if isinstance(schema, list):
-        return list(map(closed, schema))
-    if not isinstance(schema, dict):
-        return schema
-    inner = {name: closed(value) for name, value in schema.items()}
-    named = isinstance(inner.get("properties"), dict) and inner.get("title") != "Measuring"
-    return inner | {"additionalProperties": False} if named else inner
-
-
-def check(name: str, written: str | bytes) -> None:
-    """A file has all that its newest schema asks for, and nothing that it does not name."""
-    newest = max(SCHEMAS.glob(f"{name}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
-    schema = json.loads(newest.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    errors = list(jsonschema.Draft202012Validator(closed(schema)).iter_errors(json.loads(written)))
-    assert not errors, f"{newest.name}: {errors[0].json_path} {errors[0].message}"
 
 
 def test_the_committed_schemas_are_what_the_records_give(generate: ModuleType) -> None:
@@ -69,7 +46,7 @@ def test_the_files_of_a_report_have_their_schemas(tmp_path: Path) -> None:
         for record in RESULTS.evaluations
     ]
     changed = [differences(scored[0], scored[1], corpus)]
-    write_report(tmp_path, RESULTS, rows, decide(rows, {"fp32": 0, "lean": 1}), differences=changed)
+    write_report(tmp_path, RESULTS, rows, decide(rows, {"fp32": 0, "lean": 1}), Beside(differences=changed))
     for name in ("results", "decision", "differences"):
         check(name, (tmp_path / f"{name}.json").read_bytes())
 
@@ -92,28 +69,6 @@ def test_a_calibration_has_its_schema() -> None:
         one, two, date="2026-01-01", disturbed=0, workload=RESULTS.workload, settings=Measuring(samples=100)
     )
     check("calibration", msgspec.json.encode(found))
-
-
-def commands(bundle: Path, corpus: Path, texts: Path) -> Iterator[tuple[str, tuple[str | Path, ...]]]:
-    yield "decision", ("pick", "results.json")
-    yield "comparison", ("compare", "results.json", "results.json")
-    yield "gate", ("gate", "--baseline", "results.json", "--candidate", "results.json")
-    yield "inspection", ("corpus", corpus)
-    yield "scores", ("eval", bundle, "--corpus", corpus)
-    yield "differences", ("diff", bundle, bundle, "--corpus", corpus)
-    yield "bench", ("bench", bundle, "--workload", texts, "--repetitions", "1", "--samples", "20", "--warmup", "2")
-    yield "load", ("load", bundle, "--workload", texts, "--requests", "20")
-    yield "ledger", ("ledger", "--imports", "python3 -c 'import json'")
-
-
-def test_what_json_prints_has_its_schema(
-    slimner: Slimner, small_corpus: Path, small_workload: Path, tmp_path: Path
-) -> None:
-    write_json(tmp_path / "results.json", RESULTS)
-    for name, arguments in commands(ROOT / "zoo" / "news_zh" / "bundle", small_corpus, small_workload):
-        done = slimner(*arguments, "--json")
-        assert done.stdout, f"{name}: {done.stderr}"
-        check(name, done.stdout)
 
 
 def test_a_file_with_a_field_missing_or_of_another_type_is_refused() -> None:
