@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nox
 
-os.environ.setdefault("PIP_NO_COMPILE", "1")  # quicker: what is imported is compiled then
+os.environ.setdefault("PIP_NO_COMPILE", "1")  # quicker: what is imported is compiled then, once
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process would compile torch anew, for six seconds of its core
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "docs", "tests", "package"]
 nox.options.reuse_existing_virtualenvs = True
