@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -47,10 +47,6 @@ class Config(msgspec.Struct):
     id2label: dict[str, str | int | float] | list[str | int | float] | None = None
     model_type: str | None = None
     max_position_embeddings: int | None = None
-    auto_map: Any = None
-    attention: Any = msgspec.field(name="attn_implementation", default=None)
-    private_attention: Any = msgspec.field(name="_attn_implementation", default=None)
-    quantization_config: Any = None
     ner_decoding: str = "argmax"
     ner_scheme: str | None = None
     ner_crf: Crf | None = None

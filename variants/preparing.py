@@ -30,6 +30,7 @@ from .configuration import (
     is_modelscope,
     read,
 )
+from .foreign_code import require_own_code_only
 from .labels import Labels
 from .layouts import require_checkpoint
 from .sources import FROM_MODELSCOPE, TEXTS
@@ -46,22 +47,7 @@ def prepared(source: Path, options: LoadOptions) -> Path:
     """
     require_checkpoint(source)
     config = read(source / CONFIG, Config)
-    for chosen in (config.attention, config.private_attention):
-        if chosen not in (None, "eager", "sdpa"):
-            raise CheckpointError(
-                f"{source / CONFIG} chooses an attention implementation ({chosen}), which could be fetched and run",
-                "remove attn_implementation and _attn_implementation from the file",
-            )
-    if config.auto_map:
-        raise CheckpointError(
-            f"{source / CONFIG} names code of its own (auto_map), which slimner never runs",
-            "if a class of transformers loads these weights, remove auto_map from the file",
-        )
-    if config.quantization_config:
-        raise CheckpointError(
-            f"{source / CONFIG}: the weights were quantized before (quantization_config)",
-            "give the checkpoint in full precision",
-        )
+    require_own_code_only(source)
     if not is_modelscope(source, config) and not config.classifies_tokens:
         raise CheckpointError(
             f"{source / CONFIG}: architecture {config.architecture} does not classify tokens",
