@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Iterable
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from ..core.records import Record
-from ..variants import Predictor
+from ..variants import Reader
 from .corpora import Sentence
 
 # The share of unknown tokens above which a score or a measurement says little about the model. A tokenizer knows all
@@ -36,31 +35,18 @@ class Unknown(Record, frozen=True, kw_only=True):
         return self.share > UNKNOWN_WARNED
 
 
-def unknown_in_texts(texts: Iterable[str], predictor: Predictor) -> Unknown:
+def unknown_in_texts(texts: Iterable[str], reader: Reader) -> Unknown:
     """The unknown tokens of texts, tokenized as they are when they are served."""
-    return _count(((text, predictor.encode(text), None) for text in texts), unknown_id(predictor.tokenizer))
+    return _count(((text, reader.encode(text), None) for text in texts), reader.unknown)
 
 
-def unknown_in_corpus(sentences: Iterable[Sentence], predictor: Predictor) -> Unknown:
+def unknown_in_corpus(sentences: Iterable[Sentence], reader: Reader) -> Unknown:
     """The unknown tokens of sentences, tokenized as they are when they are scored: word by word if they have words."""
     encoded = (
-        (s.text, predictor.encode_words(s.text, s.tokens), s.tokens)
-        if s.words
-        else (s.text, predictor.encode(s.text), None)
+        (s.text, reader.encode_words(s.text, s.tokens), s.tokens) if s.words else (s.text, reader.encode(s.text), None)
         for s in sentences
     )
-    return _count(encoded, unknown_id(predictor.tokenizer))
-
-
-def unknown_id(tokenizer: Tokenizer) -> int | None:
-    """The id of the unknown token; None if the tokenizer has none, as byte-level ones, which know every byte."""
-    model = json.loads(tokenizer.to_str())["model"]
-    if model.get("byte_fallback"):
-        return None
-    if isinstance(model.get("unk_id"), int):  # Unigram
-        return int(model["unk_id"])
-    name = model.get("unk_token")
-    return tokenizer.token_to_id(name) if name else None
+    return _count(encoded, reader.unknown)
 
 
 def _count(encoded: Iterable[tuple[str, Encoding, tuple[tuple[int, int], ...] | None]], unknown: int | None) -> Unknown:

@@ -17,11 +17,11 @@ from ..core.errors import ArtifactError, UserError
 from ..core.machine import thread_environment
 from ..core.records import Results
 from ..core.store import directory_in_place, read_results
+from ..eval import unknown_in_texts
 from ..reports import Policy
 from ..serve.bundle import Bundle, Measured, Scores, Session, golden_in_child, write_archive, write_bundle
-from ..variants import VARIANTS, Artifact, Manifest, verify
+from ..variants import VARIANTS, Artifact, Manifest, Reader, verify
 from ..variants.artifacts import MANIFEST
-from ..variants.known import unknown_share
 from .deciding import choices, kept_policy, pick
 from .defaults import workload_for, workload_of_run
 from .inputs import results_in
@@ -98,9 +98,9 @@ def golden_texts(workload: Workload, artifact: Artifact) -> tuple[str, ...]:
 
     UserError if there are not any, as where the workload is in another language than the model.
     """
-    tokenizer = Tokenizer.from_file(str(artifact.path / "tokenizer.json"))
-    different = {tuple(tokenizer.encode(text).ids): text for text in workload.texts}
-    known = [text for text in different.values() if unknown_share(tokenizer, (text,)) <= MOST_UNKNOWN]
+    reader = Reader(Tokenizer.from_file(str(artifact.tokenizer)))
+    different = {tuple(reader.encode(text).ids): text for text in workload.texts}
+    known = [text for text in different.values() if unknown_in_texts((text,), reader).share <= MOST_UNKNOWN]
     if len(known) * 2 < len(different):
         raise UserError(
             f"{len(different) - len(known)} of {len(different)} texts of {workload.name} are mostly unknown to the "

@@ -28,6 +28,7 @@ from .defaults import corpus_for, workload_for
 from .inputs import Source, require, source_of
 from .progress import SILENT, Progress, tell
 from .scoring import score
+from .unknown import tell_unknown
 
 # How each process of a pair is measured, if nothing else is asked for.
 PAIRED = Measuring(samples=100)
@@ -119,6 +120,7 @@ def compare_sources(
             workload=workload_for(workload, *models, progress=progress),
             settings=settings,
         )
+        tell_unknown(candidate.artifact.tokenizer, pairing.corpus, pairing.workload, progress)
         return [pairing.compare(question, to_the_end=to_the_end, budget_s=budget_s, progress=progress)]
     one, two = baseline.recorded, candidate.recorded
     recorded = baseline.results or candidate.results

@@ -12,6 +12,7 @@ from ..variants import Artifact
 from .defaults import workload_for
 from .inputs import artifact_in, require
 from .progress import SILENT, Progress
+from .unknown import tell_unknown
 
 
 def bench(
@@ -32,6 +33,7 @@ def bench(
     settings = settings or Measuring()
     opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
     texts = workload_for(workload, opened.manifest.checkpoint, progress=progress)
+    tell_unknown(opened.tokenizer, None, texts, progress)
     todo = list(steps([opened.path], repetitions))
     progress.phase("measure", len(todo))
     records = []

@@ -42,6 +42,7 @@ from .defaults import TEXTS, corpus_for, remember, unsaid
 from .inputs import corpus_of, require, workload_of
 from .progress import SILENT, Progress
 from .scoring import score
+from .unknown import tell_unknown
 
 REPORT = "slimner-report"
 TIE_BUDGET_S = 120.0
@@ -110,6 +111,8 @@ def run(
         fresh=fresh,
     )
     progress.note(_headline(pipeline))
+    if source.trained:
+        tell_unknown(source.tokenizer, labelled, texts, progress)
     results = pipeline.run()
     remember(results.checkpoint, pipeline.corpus, texts)
     rows = rows_of(results)

@@ -15,6 +15,7 @@ from ..variants import Artifact
 from .defaults import corpus_for
 from .inputs import artifact_in, require, source_of
 from .progress import SILENT, Progress
+from .unknown import tell_unknown
 
 
 def score(artifact: Artifact, corpus: Corpus, *, threads: int, timeout_s: float) -> EvaluationRecord:
@@ -41,6 +42,7 @@ def evaluate(
     opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
     labelled = corpus_for(corpus, opened.manifest.checkpoint, progress=progress)
     labelled.require_types(opened.manifest.labels.types)
+    tell_unknown(opened.tokenizer, labelled, None, progress)
     progress.phase("evaluate", 1)
     progress.now("evaluate", f"{opened.manifest.variant} on {len(labelled.sentences):,} sentences")
     record = score(opened, labelled, threads=threads, timeout_s=timeout_s)

@@ -3,7 +3,7 @@
 from .artifacts import Artifact, Manifest, read_manifest, verify
 from .checkpoints import Checkpoint, resolve_checkpoint
 from .configuration import LoadOptions
-from .predictor import Entity, Predictor, open_predictor
+from .predictor import Entity, Predictor, Reader, open_predictor
 from .variant import VARIANTS, Model, Variant
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Manifest",
     "Model",
     "Predictor",
+    "Reader",
     "Variant",
     "open_predictor",
     "read_manifest",

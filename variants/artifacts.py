@@ -14,6 +14,7 @@ from ..core.errors import ArtifactError
 from ..core.outside import read_json
 from ..core.records import CheckpointFacts, Parity, Record
 from ..core.store import sha256_file, sha256_of
+from .configuration import TOKENIZER
 from .labels import Labels
 
 MANIFEST = "manifest.json"
@@ -65,6 +66,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     manifest: Manifest
+
+    @property
+    def tokenizer(self) -> Path:
+        """Path of its `tokenizer.json`."""
+        return self.path / TOKENIZER
 
 
 def artifact_name(variant: str, key: str) -> str:

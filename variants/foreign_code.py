@@ -18,16 +18,16 @@ from .configuration import CONFIG, TOKENIZER, TOKENIZER_CONFIG, read
 OWN = ("eager", "sdpa", "batched_mm", "grouped_mm")
 IMPLEMENTATION = re.compile(r"_?(attn|attention|experts)_implementation(_internal)?")
 
-# What each key says, and the next step.
+# What each key says, and the next step where it is not to remove the key.
 CODE: Mapping[str, tuple[str, str]] = {
     "auto_map": (
         "names code of its own (auto_map), which slimner never runs",
         "if a class of transformers loads these weights, remove auto_map from the file",
     ),
-    "custom_pipelines": ("names code of its own (custom_pipelines), which slimner never runs", "remove custom_pipelines from the file"),
-    "trust_remote_code": ("wants its own code to be run (trust_remote_code), which slimner never does", "remove trust_remote_code from the file"),
-    "use_kernels": ("wants kernels to be fetched and run (use_kernels), which slimner never does", "remove use_kernels from the file"),
-    "kernel_config": ("names kernels (kernel_config), which slimner never fetches or runs", "remove kernel_config from the file"),
+    "custom_pipelines": ("names code of its own (custom_pipelines), which slimner never runs", ""),
+    "trust_remote_code": ("wants its own code to be run (trust_remote_code), which slimner never does", ""),
+    "use_kernels": ("wants kernels to be fetched and run (use_kernels), which slimner never does", ""),
+    "kernel_config": ("names kernels (kernel_config), which slimner never fetches or runs", ""),
     "use_pretrained_backbone": (
         "wants another model to be fetched (use_pretrained_backbone), which slimner never does",
         "give a checkpoint that holds all of its weights itself",
@@ -54,7 +54,7 @@ def require_own_code_only(source: Path) -> None:
                     )
             elif key in CODE and value:
                 what, remedy = CODE[key]
-                raise CheckpointError(f"{file} {what}", remedy)
+                raise CheckpointError(f"{file} {what}", remedy or f"remove {key} from the file")
 
 
 def _keys(value: Any) -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,10 @@ many texts at once, which is exact.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,14 +74,51 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     logits: np.ndarray
 
 
-class Predictor:
-    """An opened artifact."""
+class Reader:
+    """A tokenizer as a predictor uses it: whole texts, nothing cut off or filled up."""
 
-    def __init__(self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True  # "[SEP]" typed by a user is text
         self.tokenizer = tokenizer
+
+    @functools.cached_property
+    def unknown(self) -> int | None:
+        """The id of the unknown token; None if there is none, as in byte-level tokenizers, which know every byte."""
+        model = json.loads(self.tokenizer.to_str())["model"]
+        if model.get("byte_fallback"):
+            return None
+        if isinstance(model.get("unk_id"), int):  # Unigram
+            return int(model["unk_id"])
+        name = model.get("unk_token")
+        return self.tokenizer.token_to_id(name) if name else None
+
+    def encode(self, text: str) -> Encoding:
+        """Tokens of a text with special ones; a lone surrogate becomes U+FFFD, as it is not a character."""
+        if not text.isascii():
+            text = LONE_SURROGATE.sub("\ufffd", text)
+        return self.tokenizer.encode(text)
+
+    def encode_words(self, text: str, words: Sequence[tuple[int, int]]) -> Encoding:
+        """Tokens of words with special ones, `word_ids` counting the words.
+
+        A byte-level tokenizer that writes the space before a word as part of it is given that space with every word,
+        as transformers does with `add_prefix_space=True`, without which it refuses words.
+        """
+        text = LONE_SURROGATE.sub("\ufffd", text)
+        space = "" if self._tokens("a a") == self._tokens("a") * 2 else " "
+        return self.tokenizer.encode([space + text[start:end] for start, end in words], is_pretokenized=True)
+
+    def _tokens(self, text: str) -> list[str]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).tokens)
+
+
+class Predictor(Reader):
+    """An opened artifact."""
+
+    def __init__(self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int) -> None:
+        super().__init__(tokenizer)
         self.model = model
         self.labels = labels
         self.body = window - tokenizer.num_special_tokens_to_add(False)
@@ -161,25 +200,6 @@ class Predictor:
                 tags=self.labels.iob2(indices),
                 probabilities=tuple(probabilities.tolist()),
             )
-
-    def encode(self, text: str) -> Encoding:
-        """Tokens of a text with special ones; a lone surrogate becomes U+FFFD, as it is not a character."""
-        if not text.isascii():
-            text = LONE_SURROGATE.sub("\ufffd", text)
-        return self.tokenizer.encode(text)
-
-    def encode_words(self, text: str, words: Sequence[tuple[int, int]]) -> Encoding:
-        """Tokens of words with special ones, `word_ids` counting the words.
-
-        A byte-level tokenizer that writes the space before a word as part of it is given that space with every word,
-        as transformers does with `add_prefix_space=True`, without which it refuses words.
-        """
-        text = LONE_SURROGATE.sub("\ufffd", text)
-        space = "" if self._tokens("a a") == self._tokens("a") * 2 else " "
-        return self.tokenizer.encode([space + text[start:end] for start, end in words], is_pretokenized=True)
-
-    def _tokens(self, text: str) -> list[str]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False).tokens)
 
     def logits(self, encoding: Encoding, on_step: OnStep = ignore) -> np.ndarray:
         """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""

@@ -13,9 +13,10 @@ from slimner.core.errors import UserError
 from slimner.eval import CorpusSource, read_corpus
 from slimner.jobs.bundling import golden_texts
 from slimner.jobs.defaults import corpus_for, is_embedded, remember, workload_for, workload_of_run
+from slimner.jobs.progress import Silent
+from slimner.jobs.unknown import tell_unknown
 from slimner.variants import VARIANTS, Artifact, resolve_checkpoint
 from slimner.variants.building import build, facts
-from slimner.variants.known import unknown_share
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ..conftest import Slimner
@@ -103,8 +104,7 @@ def english(path: Path) -> Tokenizer:
 def test_golden_texts_are_known_to_the_model_and_not_the_same_to_it(artifact: Artifact, tmp_path: Path) -> None:
     directory = tmp_path / "artifact"
     directory.mkdir()
-    tokenizer = english(directory / "tokenizer.json")
-    assert unknown_share(tokenizer, ("the dog 王芳", "a")) == pytest.approx(1 / 4)
+    english(directory / "tokenizer.json")
     given = Artifact(path=directory, manifest=artifact.manifest)
     texts = tmp_path / "texts.txt"
     texts.write_text("the dog\nthe  dog\na b c\nthe dog ran\na dog\n王芳在广州\n", encoding="utf-8")
@@ -112,6 +112,42 @@ def test_golden_texts_are_known_to_the_model_and_not_the_same_to_it(artifact: Ar
     assert sorted(chosen) == ["a b c", "a dog", "the  dog"]
     with pytest.raises(UserError, match=r"texts of news-zh are mostly unknown to the tokenizer.*--workload FILE"):
         golden_texts(read_workload("news-zh"), given)
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_the_share_of_unknown_tokens_is_told_and_warned_of(tmp_path: Path) -> None:
+    english(tmp_path / "tokenizer.json")
+    (tmp_path / "texts.txt").write_text("the dog\na dog ran\n", encoding="utf-8")
+    texts, corpus = read_workload(str(tmp_path / "texts.txt")), read_corpus("news-zh")
+    told = Notes()
+    tell_unknown(tmp_path / "tokenizer.json", None, texts, told)
+    assert told.notes[0] == "unknown to the tokenizer: 20.0 % of workload texts.txt"
+    assert told.notes[1].startswith("note: the model cannot read 20 % of the tokens of workload texts.txt (ran), more")
+    told = Notes()
+    tell_unknown(tmp_path / "tokenizer.json", corpus, None, told)
+    assert told.notes[1].startswith("note: the model cannot read 100 % of the tokens of corpus news-zh (")
+    told = Notes()
+    tell_unknown(zoo.checkpoint() / "tokenizer.json", corpus, read_workload("news-zh"), told)
+    assert len(told.notes) == 1
+    assert " of corpus news-zh, " in told.notes[0]
+
+
+def test_what_is_scored_and_measured_is_told_of(artifact: Artifact, small_corpus: Path, small_workload: Path) -> None:
+    told = Notes()
+    jobs.evaluate(artifact, corpus=small_corpus, progress=told)
+    settings = jobs.running.Measuring(samples=4, warmup=1)
+    jobs.bench(artifact, workload=small_workload, settings=settings, repetitions=1, progress=told)
+    assert [note.rpartition(" of ")[2] for note in told.notes if note.startswith("unknown to the tokenizer: ")] == [
+        f"corpus {small_corpus}",
+        "workload small.txt",
+    ]
 
 
 def test_the_golden_texts_of_a_run_are_its_own(tiny_checkpoint: Path, small_corpus: Path, tmp_path: Path) -> None:

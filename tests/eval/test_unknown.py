@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 from slimner.eval import UNKNOWN_WARNED, unknown_in_corpus, unknown_in_texts
 from slimner.eval.corpora.sentences import from_characters, from_words
-from slimner.eval.unknown import unknown_id
-from slimner.variants import Predictor
-from slimner.variants.labels import Labels
-from tokenizers import Tokenizer
+from slimner.variants import Reader
 
 from .made import byte_pairs, unigram, word_piece
 
 
-def predictor(tokenizer: Tokenizer) -> Predictor:
-    labels = Labels.of({"0": "O", "1": "B-PER"})
-    return Predictor(tokenizer, lambda ids: np.zeros((len(ids), 2), dtype=np.float32), labels, 64)
-
-
 def test_words_of_another_script_are_unknown_and_warned_of() -> None:
-    reader = predictor(word_piece()[0])
+    reader = Reader(word_piece()[0])
     known = unknown_in_texts(["the Emma Watson of New York", ""], reader)
     assert (known.unknown, known.share, known.warned) == (0, 0.0, False)
     assert known.tokens >= 6
@@ -34,7 +25,7 @@ def test_words_of_another_script_are_unknown_and_warned_of() -> None:
 
 
 def test_a_corpus_is_counted_as_it_is_scored() -> None:
-    reader = predictor(word_piece()[0])
+    reader = Reader(word_piece()[0])
     words = unknown_in_corpus([from_words(["the", "Emma京", "of"], [(1, 2, "PER")])], reader)
     assert words.unknown == 1
     assert words.examples == ("Emma京",)
@@ -47,10 +38,10 @@ def test_a_corpus_is_counted_as_it_is_scored() -> None:
 )
 def test_a_byte_level_tokenizer_knows_every_text(make: Callable[[], tuple[Any, dict[str, str]]], share: float) -> None:
     tokenizer = make()[0]
-    counted = unknown_in_texts(["滬滬 滬"], predictor(tokenizer))
+    counted = unknown_in_texts(["滬滬 滬"], Reader(tokenizer))
     assert counted.share >= share
-    assert (unknown_id(tokenizer) is None) == (counted.unknown == 0)
+    assert (Reader(tokenizer).unknown is None) == (counted.unknown == 0)
 
 
 def test_nothing_at_all_has_no_share() -> None:
-    assert unknown_in_texts([], predictor(word_piece()[0])).share == 0.0
+    assert unknown_in_texts([], Reader(word_piece()[0])).share == 0.0

@@ -1,0 +1,31 @@
+"""Telling how much of a corpus and a workload a model cannot read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ..bench import Workload
+from ..eval import UNKNOWN_WARNED, Corpus, Unknown, unknown_in_corpus, unknown_in_texts
+from ..variants import Reader
+from .progress import Progress
+
+
+def tell_unknown(tokenizer: Path, corpus: Corpus | None, workload: Workload | None, progress: Progress) -> None:
+    """Say which share of their tokens is unknown to a `tokenizer.json`; above UNKNOWN_WARNED as a warning."""
+    reader = Reader(Tokenizer.from_file(str(tokenizer)))
+    found: dict[str, Unknown] = {}
+    if corpus is not None:
+        found[f"corpus {corpus.source.name}"] = unknown_in_corpus(corpus.sentences, reader)
+    if workload is not None:
+        found[f"workload {workload.name}"] = unknown_in_texts(workload.texts, reader)
+    shares = ", ".join(f"{one.share * 100:.1f} % of {what}" for what, one in found.items())
+    progress.note(f"unknown to the tokenizer: {shares}")
+    for what, one in found.items():
+        if one.warned:
+            progress.note(
+                f"note: the model cannot read {one.share * 100:.0f} % of the tokens of {what} "
+                f"({', '.join(one.examples)}), more than {UNKNOWN_WARNED * 100:.0f} %: its figures say little about "
+                "texts in the model's language"
+            )
