@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         run,
     )
     from slimner.jobs.opening import open_predictor
+    from slimner.jobs.predicting import Predicted, predict, predict_file
     from slimner.reports import Decision, Policy, read_policy
     from slimner.variants import Entity, Predictor
 
@@ -51,6 +52,7 @@ _HOMES = {
     "MeasurementRecord": "slimner.core.records",
     "Measuring": "slimner.core.records",
     "Policy": "slimner.reports",
+    "Predicted": "slimner.jobs.predicting",
     "Predictor": "slimner.variants",
     "Progress": "slimner.jobs",
     "Results": "slimner.core.records",
@@ -66,6 +68,8 @@ _HOMES = {
     "gate": "slimner.jobs",
     "open_predictor": "slimner.jobs.opening",
     "pick": "slimner.jobs",
+    "predict": "slimner.jobs.predicting",
+    "predict_file": "slimner.jobs.predicting",
     "read_policy": "slimner.reports",
     "run": "slimner.jobs",
 }
@@ -84,6 +88,7 @@ __all__ = [
     "MeasurementRecord",
     "Measuring",
     "Policy",
+    "Predicted",
     "Predictor",
     "Progress",
     "Results",
@@ -100,6 +105,8 @@ __all__ = [
     "gate",
     "open_predictor",
     "pick",
+    "predict",
+    "predict_file",
     "read_policy",
     "run",
 ]

@@ -32,13 +32,14 @@ COMMANDS = {
     "bundle": "slimner.cli.bundle:bundle",
     "verify": "slimner.cli.verify:verify",
     "serve": "slimner.cli.serve:serve",
+    "predict": "slimner.cli.predict:predict",
     "export": "slimner.cli.export:export",
     "corpus": "slimner.cli.corpus:corpus",
     "variants": "slimner.cli.variants:variants",
 }
 
 # Commands that keep what they have measured, to go on after an interruption.
-RESUMES = ("run", "compare", "gate", "calibrate")
+RESUMES = ("run", "compare", "gate", "calibrate", "predict")
 
 DEFECT = "this is a defect of slimner or of a library; --debug shows the traceback, which a report of it needs"
 

@@ -260,21 +260,21 @@ def _describe_signal(number: int) -> str:
     return f"crashed with {name}"
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is gone, so that nothing is left running."""
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to end this process when its parent, of that id, is gone, so that nothing is left running."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
     pr_set_pdeathsig = 1
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != int(os.environ.get("SLIMNER_PARENT", os.getppid())):
-        sys.exit(1)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def main(path: Path) -> None:
     """The child's side."""
-    _die_with_parent()
+    die_with_parent(int(os.environ.get("SLIMNER_PARENT", os.getppid())))
     specification = msgspec.json.decode((path / "specification.json").read_bytes(), type=Specification)
     module, _, name = specification.job.partition(":")
     try:

@@ -25,6 +25,7 @@ from slimner.core.units import SIZES
 from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 from slimner.eval.inspection import Inspection
+from slimner.jobs.predicting import Predicted
 from slimner.reports import Decision, Policy
 from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
 from slimner.reports.tables import csv_columns
@@ -82,6 +83,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),
     "dependencies": (ImportLedger, "`dependencies.json`", 1),
     "load": (LoadReport, "`slimner load --json`", 1),
+    "predicted": (Predicted, "`slimner predict --json`, and what `slimner.predict_file` returns", 1),
     "comparison": (tuple[Comparison, ...], "`slimner compare --json`, and part of what `slimner gate` writes", 1),
     "gate": (GateRecord, "`slimner gate --json` and `--out`", 1),
     "calibration": (

@@ -36,6 +36,9 @@ STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 TIDY_EVERY = 50
 
 
+# Without golden texts, what a fork has to answer before the model is held to survive one.
+TRIED = "2024 年，上海。Shanghai, in May."
+
 # No step takes so long: neither the tokenizer on a text nor the model on a window.
 STUCK_S = 8.0
 
@@ -101,6 +104,8 @@ class Engine:
 
     def _wrong(self) -> list[int]:
         assert self._predictor is not None
+        if not self.served.golden:
+            self._predictor(TRIED)
         return differing(self.served.golden, self._predictor)
 
     def _check_golden(self, wrong: Sequence[int]) -> None:
@@ -135,6 +140,12 @@ class Engine:
             results = predict.many(texts, step, encodings)
             self.queue.took(turn.spent_s, len(texts))
         return Answered(results=results, seconds=seconds)
+
+    def opened(self) -> Predictor:
+        """The proven model in this process, for one who asks it without a queue."""
+        self.start()
+        assert self._predictor is not None
+        return self._predictor
 
     def stuck(self) -> bool:
         """Whether a step is under way for longer than any step takes."""

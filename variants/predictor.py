@@ -143,6 +143,10 @@ class Predictor(Reader):
             on_step("decode")
         return found
 
+    def units(self, text: str) -> list[tuple[int, int]]:
+        """Where the units (words or characters, as the tokenizer splits) of a text stand that it tags."""
+        return _units(self.encode(text), text)[1]
+
     def tag(self, text: str) -> Tagging:
         """Tags of one text by unit."""
         return next(self.decode((self.score(text),)))
