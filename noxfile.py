@@ -34,7 +34,7 @@ BROWSER = (
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything under tests/ but the page in a browser; with arguments, one pytest with them."""
-    session.install(TORCH, "-e", ".[lab,test,datasets]")
+    session.install(TORCH, "-e", ".[lab,test,datasets,cluster]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -164,6 +164,13 @@ def browser(session: nox.Session) -> None:
 def build_cost(session: nox.Session) -> None:
     """Time and peak memory of building a BERT-base checkpoint."""
     _study(session, "build_cost")
+
+
+@nox.session
+def predicting(session: nox.Session) -> None:
+    """Texts a second of `slimner predict` against cores times one predictor; -- --scheduler: on a Dask cluster too."""
+    session.install("-e", ".[cluster]")
+    session.run("python", "studies/predicting.py", *session.posargs)
 
 
 @nox.session

@@ -60,7 +60,13 @@ LINE_EVERY_S = 10.0
     "--workers",
     type=click.IntRange(1),
     default=None,
-    help="Processes that answer. [default: one a core, as memory allows]",
+    help="Processes that answer. [default: one a core, as memory allows] With --scheduler: wait for so many.",
+)
+@click.option(
+    "--scheduler",
+    default=None,
+    metavar="ADDRESS",
+    help="Let the workers of a Dask cluster answer: tcp://HOST:8786 or tls://HOST:8786.",
 )
 @options.output
 def predict(
@@ -74,6 +80,7 @@ def predict(
     strict: bool,
     fresh: bool,
     workers: int | None,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Find the entities of every text in FILES (by default standard input) with the model of a bundle or an artifact.
@@ -100,6 +107,7 @@ def predict(
             strict=strict,
             fresh=fresh,
             workers=workers,
+            scheduler=scheduler,
             on_done=shown,
             progress=shown.steps,
         )

@@ -8,19 +8,21 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ..core.errors import ChildError, UserError
-from ..core.machine import describe, version, versions
+from ..core.machine import version
 from ..core.records import Record
 from ..core.store import sha256_of
 from ..serve.bundle import glance
 from ..variants import Entity, Manifest
 from ..variants.predictor import LONE_SURROGATE
 from .batch.answers import Answered, Question, entities_in
+from .batch.cluster import Asked, Cluster
+from .batch.facts import Facts
 from .batch.output import Aside, FileOutput, Output, StreamOutput, asides, written_as
 from .batch.output import form_of as output_form
 from .batch.pool import Pool
@@ -54,31 +56,6 @@ class Predicted(Record, frozen=True, kw_only=True):
     remaining_s: float | None = None
     out: str | None
     errors: str | None
-
-
-class Answering(Protocol):
-    """An answer that comes."""
-
-    def result(self) -> Answered:
-        """Wait for it."""
-        ...
-
-
-class Workers(Protocol):
-    """Whoever answers: processes of this machine, or of many."""
-
-    notes: list[str]
-    most_texts: int
-    most_characters: int
-
-    @property
-    def workers(self) -> int:
-        """How many there are now."""
-        ...
-
-    def submit(self, question: Question) -> Answering:
-        """Ask."""
-        ...
 
 
 def predict(
@@ -127,15 +104,16 @@ def predict_file(
     names = [str(name) for name in ([texts] if isinstance(texts, str | Path) else texts)]
     manifest, _ = glance(directory)
     aside = Path(errors) if errors is not None else target.with_name(target.name + ".errors") if target else None
-    output = _output(manifest, names, (form, field), target, to, aside, fresh=fresh)
-    with output, contextlib.ExitStack() as stack:
+    pool = _workers(directory, workers, scheduler)
+    with contextlib.closing(pool), contextlib.ExitStack() as stack:
+        output = _output(manifest, pool.facts, names, (form, field), target, to, aside, fresh=fresh)
+        stack.enter_context(output)
         if output.counts.texts or output.counts.set_aside:
             progress.note(f"goes on behind {output.counts.texts:,} texts that are answered already")
-        kind = _kind(scheduler)
         reader = Reader(
-            names, form, field, output.place, most_texts=kind.most_texts, most_characters=kind.most_characters
+            names, form, field, output.place, most_texts=pool.most_texts, most_characters=pool.most_characters
         )
-        pool = stack.enter_context(_workers(directory, workers, scheduler))
+        stack.enter_context(pool)
         for note in pool.notes:
             progress.note(f"note: {note}")
         watch = _Watch(manifest, output, pool, target, aside)
@@ -162,7 +140,7 @@ class _Watch:
     """How long it takes."""
 
     def __init__(
-        self, manifest: Manifest, output: Output, pool: Workers, target: Path | None, aside: Path | None
+        self, manifest: Manifest, output: Output, pool: Pool | Cluster, target: Path | None, aside: Path | None
     ) -> None:
         self._artifact = manifest.name
         self._output, self._pool = output, pool
@@ -196,10 +174,10 @@ class _Watch:
 
 
 def _in_order(
-    chunks: Iterator[T], pool: Workers, question_of: Callable[[T], Question], ready: Callable[[], bool]
+    chunks: Iterator[T], pool: Pool | Cluster, question_of: Callable[[T], Question], ready: Callable[[], bool]
 ) -> Iterator[tuple[T, Answered]]:
     """Chunks with their answers in order; so many are read ahead that all workers have something to do."""
-    waiting: collections.deque[tuple[T, Answering | None]] = collections.deque()
+    waiting: collections.deque[tuple[T, Future[Answered] | Asked | None]] = collections.deque()
     more = True
     while True:
         while more and len(waiting) <= AHEAD * pool.workers and (not waiting or ready()):
@@ -233,16 +211,13 @@ def _questions(texts: Iterable[str], most_texts: int, most_characters: int) -> I
         yield Question("entities", "", list(range(begins, begins + len(some))), some)
 
 
-def _kind(scheduler: str | None) -> type[Workers]:
-    return Pool
-
-
-def _workers(directory: Path, workers: int | None, scheduler: str | None) -> AbstractContextManager[Workers]:
-    return Pool(directory, workers)
+def _workers(directory: Path, workers: int | None, scheduler: str | None) -> Pool | Cluster:
+    return Cluster(directory, scheduler, workers) if scheduler else Pool(directory, workers)
 
 
 def _output(
     manifest: Manifest,
+    facts: Facts,
     names: Sequence[str],
     read_as: tuple[str | None, str],
     target: Path | None,
@@ -261,9 +236,8 @@ def _output(
         return StreamOutput(form, aside, files=files)
     assert aside is not None
     identity: dict[str, Any] = {
-        "slimner": version("slimner"),
-        "libraries": versions(("numpy", "onnxruntime", "tokenizers", "torch", "pyarrow")),
-        "instructions": describe().instructions,
+        "answered by": facts,
+        "pyarrow": version("pyarrow") if form == "parquet" else None,
         "artifact": sha256_of(manifest),
         "inputs": [_facts(name) for name in names],
         "read as": read_as,

@@ -27,6 +27,7 @@ from ...core.memory import without_thread_caches
 from ...serve.bundle import glance
 from ...serve.settings import Settings, plan
 from .answers import Answered, Failure, Question, together
+from .facts import facts_here
 from .worker import Hello, host_in_child
 
 ATTEMPTS = 3
@@ -52,28 +53,35 @@ class Pool:
         planned = plan(Settings(bundle=directory, workers=workers), manifest.size_bytes, threads)
         self.workers = planned.workers
         self.notes = list(planned.notes)
-        self._home = _short_directory()
+        self.facts = facts_here()
+        self._directory, self._planned = directory.absolute(), planned
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._open: set[Connection] = set()
         self._replacing = threading.Lock()
         self._closed = False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._home / "socket"))
-        self._listener.listen(self.workers + 1)
-        call = child.call(host_in_child, directory.absolute(), self._home / "socket", planned.threads, planned.preload)
-        environment = thread_environment(planned.threads)
-        self._host = call.start(without_thread_caches({**os.environ, **environment}))
+        self._host: child.Child[int] | None = None
+        self._exit = contextlib.ExitStack()
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="slimner-batch")
+
+    def __enter__(self) -> Pool:
+        home = _short_directory()
+        self._exit.callback(shutil.rmtree, home, ignore_errors=True)
+        self._listener = self._exit.enter_context(socket.socket(socket.AF_UNIX))
+        self._listener.bind(str(home / "socket"))
+        self._listener.listen(self.workers + 1)
+        threads, preload = self._planned.threads, self._planned.preload
+        call = child.call(host_in_child, self._directory, home / "socket", threads, preload)
+        environment = without_thread_caches({**os.environ, **thread_environment(threads)})
+        self._host = self._exit.enter_context(call.started(environment))
         try:
             self._control = self._accept()
+            self._open.add(self._control)
             self.notes += msgspec.json.decode(self._control.recv_bytes(), type=Hello).notes
             for _ in range(self.workers):
                 self._idle.put(self._another())
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Pool:
         return self
 
     def __exit__(
@@ -89,13 +97,12 @@ class Pool:
         """End all processes; what is under way is lost."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._host.kill()
+        if self._host:
+            self._host.kill()
         self._threads.shutdown()
         for connection in self._open:
             connection.close()
-        self._listener.close()
-        self._host.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._exit.close()
 
     def _answer(self, question: Question) -> Answered:
         for _ in range(ATTEMPTS):
@@ -135,6 +142,7 @@ class Pool:
 
     def _accept(self) -> Connection:
         """The next process that connects; why the first process ended, if it did."""
+        assert self._host is not None
         if not child.readable_or_ended(self._listener.fileno(), self._host.process, OPENING_S):
             self._host.result(0.1)
             raise ChildError("the process that opens the model ended", "no-record")

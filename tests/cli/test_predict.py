@@ -21,7 +21,7 @@ from slimner.eval import CorpusSource, read_corpus
 
 from ..conftest import Slimner, command
 
-LINES = 2000
+LINES = 1500
 BAD = (b"\xff\xfe broken", b"", b"Emma Watson visits Paris.")
 
 
@@ -51,14 +51,13 @@ def rows(path: Path) -> list[Any]:
 
 @contextlib.contextmanager
 def started(*arguments: str | Path, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command("predict", *arguments), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(process: subprocess.Popen[bytes], part: Path, size: int) -> bool:
