@@ -152,6 +152,31 @@ def image(session: nox.Session) -> None:
 
 
 @nox.session
+def lock(session: nox.Session) -> None:
+    """Versions and hashes of what the image installs, deploy/*.txt: for the embedded bundle, or -- BUNDLE."""
+    session.install("uv>=0.5")
+    bundle = Path(session.posargs[0]) if session.posargs else ROOT / "zoo" / "news_zh" / "bundle"
+    how = ("--universal", "--generate-hashes", "--no-annotate", "--no-emit-index-url", "--quiet", "--upgrade")
+    how += ("--python-version=3.11", "--custom-compile-command=nox -s lock")
+    versions = ("--constraints", str(bundle / "requirements.txt"))
+    session.run("uv", "pip", "compile", "pyproject.toml", *how, *versions, "-o", "deploy/requirements.txt")
+    tools = Path(session.create_tmp()) / "build.in"
+    tools.write_text("setuptools>=77\n", encoding="utf-8")
+    session.run("uv", "pip", "compile", str(tools), *how, "-o", "deploy/build.txt")
+
+
+@nox.session
+def monitoring(session: nox.Session) -> None:
+    """Metrics, alert rules and the dashboard's queries by promtool, over a real server."""
+    if shutil.which("promtool") is None:
+        session.error("no promtool here; apt-get install prometheus")
+    session.install(
+        "-e", ".", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8.3", "pytest-benchmark>=5.0", "pyyaml>=6.0"
+    )
+    session.run("pytest", "tests/deploy/test_monitoring.py", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The web page in the system's Chromium, over a real server."""
     if not any(map(shutil.which, ("chromium", "chromium-browser"))):

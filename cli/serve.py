@@ -93,6 +93,12 @@ class AutoOr(click.IntRange):
     envvar="SLIMNER_TOKEN_FILE",
     help="File with a token that requests have to carry (Authorization: Bearer ...); or set SLIMNER_TOKEN.",
 )
+@click.option(
+    "--access-log",
+    is_flag=True,
+    envvar="SLIMNER_ACCESS_LOG",
+    help="Write a line of JSON for each request to standard output, with its id and never a text.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and log each step.")
 def serve(
     bundle: Path | None,
@@ -104,6 +110,7 @@ def serve(
     queue: int,
     deadline: float,
     token_file: Path | None,
+    access_log: bool,
     debug: bool,
 ) -> None:
     """Serve BUNDLE (made by `slimner bundle`; an artifact works too), or the embedded Chinese model, over HTTP.
@@ -129,6 +136,8 @@ def serve(
         given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory}B"
     if token_file is not None:
         given["SLIMNER_TOKEN_FILE"] = str(token_file)
+    if access_log:
+        given["SLIMNER_ACCESS_LOG"] = "1"
     if debug:
         given["SLIMNER_LOG_LEVEL"] = "debug"
     environment = without_thread_caches({**os.environ, **given})

@@ -1,6 +1,8 @@
 """A WSGI application as an ASGI one: a thread starts when a request has arrived whole, within limits.
 
-`environ["slimner.gone"]` tells whether the client has hung up, so that no answer is computed that no one will read.
+`environ["slimner.gone"]` tells whether the client has hung up, so that no answer is computed that no one will read;
+`environ["slimner.id"]` is the id of the request. The application leaves its route in `environ["slimner.route"]`, and in
+`environ["slimner.told"]` what the access log is to say besides.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .connections import ARRIVAL_S, CURRENT, LINGER_S, MOST_HELD_BYTES, RETRY, Connection, Connections, late
+from .journal import HEADER, Entry
+from .metrics import UNKNOWN
 from .problems import PROBLEM_JSON, ProblemError
 from .schemas import MOST_BODY_BYTES
 
@@ -52,28 +56,36 @@ class Adapter:
             connection.end()
 
     async def _answer(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
+        journal = self.connections.journal
+        entry = Entry(connection.host, scope["method"], _header(scope, HEADER.lower().encode()))
         try:
             path = _path(scope)
             body = await _body(scope, receive)
             if connection.gone:
                 return
             connection.arrived()
+            entry.arrived(len(body))
             if self.connections.held > MOST_HELD_BYTES:
                 raise ProblemError(503, "too many requests are on their way", "try again later", RETRY)
         except ProblemError as problem:
             if not connection.gone:
-                self.connections.refused(problem.status)
-                headers = [("Content-Type", PROBLEM_JSON), *problem.headers.items()]
-                await self._send(connection, send, problem.status, headers, problem.encode())
+                headers = [("Content-Type", PROBLEM_JSON), *problem.headers.items(), (HEADER, entry.id)]
+                content = problem.encode(entry.id)
+                await self._send(connection, send, problem.status, headers, content)
+                journal.refused(entry, problem.status, len(content))
                 await _drain(receive)
             return
         run = asyncio.get_running_loop().run_in_executor
         environ = _environ(scope, path, body, lambda: connection.gone)
+        environ["slimner.id"] = entry.id
         status, answered, content, close = await run(self.threads, _call, self.application, environ)
         try:
-            await self._send(connection, send, status, answered, content)
+            await self._send(connection, send, status, [*answered, (HEADER, entry.id)], content)
         finally:
             close()
+            entry.client = environ["REMOTE_ADDR"]  # which a trusted proxy may have said better
+            route = environ.get("slimner.route", UNKNOWN)
+            journal.ended(entry, route, status, len(content), environ.get("slimner.told"))
 
     async def _send(
         self, connection: Connection, send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes
@@ -89,6 +101,12 @@ class Adapter:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         if moves:
             connection.linger()
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    """What a field of the header says, "" if it is not there or several times."""
+    found: list[bytes] = [value for name, value in scope["headers"] if name == wanted]
+    return found[0].decode("latin-1") if len(found) == 1 else ""
 
 
 def _path(scope: Scope) -> bytes:

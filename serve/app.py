@@ -14,14 +14,16 @@ import os
 from functools import partial
 from typing import Any
 
+import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..core.errors import SlimnerError
-from . import metrics, page
+from . import metrics, page, viewer
 from .admission import QueueFullError, TooLongError
 from .engine import Engine
 from .info import information
+from .journal import Journal
 from .openapi import document
 from .private import Private, handed_on, open_privately
 from .problems import PROBLEM_JSON, ProblemError
@@ -42,6 +44,13 @@ HEADERS = {
 HUNG_UP = 499  # as nginx counts them; it is never sent
 
 _answering: Flask | None = None
+
+
+class Application(Flask):
+    """Flask, with the id of the request beside what went wrong."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        self.logger.error("request %s failed", request.environ.get("slimner.id", ""), exc_info=exc_info)
 
 
 def create_app(directory: str | None = None) -> Flask:
@@ -73,10 +82,11 @@ def _create(settings: Settings, private: Private) -> Flask:
     engine = Engine(served, threads=planned.threads, queue=settings.queue, deadline_s=settings.deadline)
     engine.notes += planned.notes
     info = information(served, planned, engine)
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.extensions["slimner"] = engine
+    app.extensions["slimner.journal"] = Journal(settings.access_log)
     token = settings.token.encode()
     described = document()
 
@@ -97,13 +107,14 @@ def _create(settings: Settings, private: Private) -> Flask:
         else:  # a page and its files may say otherwise
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
-        route = request.url_rule.rule if request.url_rule else "other"
-        response.call_on_close(partial(metrics.count, route, response.status_code))
+        if request.url_rule:
+            request.environ["slimner.route"] = request.url_rule.rule
         return response
 
     @app.errorhandler(ProblemError)
     def refuse(problem: ProblemError) -> Response:
-        return Response(problem.encode(), problem.status, problem.headers, mimetype=PROBLEM_JSON)
+        body = problem.encode(request.environ.get("slimner.id", ""))
+        return Response(body, problem.status, problem.headers, mimetype=PROBLEM_JSON)
 
     @app.errorhandler(HTTPException)
     def fail(error: HTTPException) -> Response:
@@ -142,11 +153,14 @@ def _create(settings: Settings, private: Private) -> Flask:
         response = Response(body, mimetype="application/json")
         response.call_on_close(partial(metrics.answered, len(texts), answered.seconds))  # when it has been sent
         response.call_on_close(engine.sent)
+        steps = {f"{step}_ms": round(spent * 1000, 3) for step, spent in answered.seconds.items()}
+        request.environ["slimner.told"] = {"texts": len(texts), **steps}
         return response
 
     @app.get("/v1/info")
-    def v1_info() -> Any:
-        return info | {"notes": engine.notes}
+    def v1_info() -> Response:
+        told = msgspec.structs.replace(info, notes=engine.notes)
+        return Response(msgspec.json.encode(told), mimetype="application/json")
 
     @app.get("/healthz")
     def healthz() -> Any:
@@ -169,7 +183,10 @@ def _create(settings: Settings, private: Private) -> Flask:
         return Response(described, mimetype="application/json")
 
     page.register(app)
+    viewer.register(app)
     metrics.prepare(rule.rule for rule in app.url_map.iter_rules())
+    manifest = served.manifest
+    metrics.served(variant=manifest.variant, model=manifest.checkpoint.name)
     if planned.preload and engine.preload():
         private.remove()  # what was mapped stays, and nobody can change it any more
     return app

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from . import metrics
+from .journal import HEADER, Entry, Journal
 from .problems import PROBLEM_JSON, ProblemError
 
 IDLE_S = 15.0
@@ -32,11 +34,11 @@ CURRENT: contextvars.ContextVar[Connection] = contextvars.ContextVar("connection
 
 
 class Connections:
-    """All connections of one worker; `refused` is told the status of each refusal."""
+    """All connections of one worker; what is refused or dropped is told to the journal."""
 
-    def __init__(self, most: int, refused: Callable[[int], None], changed: Callable[[int], None]) -> None:
+    def __init__(self, most: int, journal: Journal, changed: Callable[[int], None]) -> None:
         self.most = most
-        self.refused = refused
+        self.journal = journal
         self.changed = changed
         self.open: set[Connection] = set()
         self.coming = 0
@@ -77,6 +79,7 @@ class Connections:
         if victim:
             self.leave(victim)
             victim.abort()
+            metrics.DROPPED.inc()
         return victim is not None
 
     def give_back(self) -> None:
@@ -186,8 +189,10 @@ class Connection(asyncio.Protocol):
         if self.lingering:
             return
         self._release()
-        self.transport.write(as_http(problem))
-        self.connections.refused(problem.status)
+        entry = Entry(self.host)
+        answer = as_http(problem, entry.id)
+        self.transport.write(answer)
+        self.connections.journal.refused(entry, problem.status, len(answer))
         self.linger()
 
     def linger(self) -> None:
@@ -275,15 +280,16 @@ REFUSALS = {
 }
 
 
-def as_http(problem: ProblemError) -> bytes:
+def as_http(problem: ProblemError, request_id: str) -> bytes:
     """A refusal as the last answer on its connection."""
-    body = problem.encode()
+    body = problem.encode(request_id)
     status = HTTPStatus(problem.status)
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
         f"Content-Type: {PROBLEM_JSON}",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        f"{HEADER}: {request_id}",
         *(f"{name}: {value}" for name, value in problem.headers.items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

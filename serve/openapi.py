@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from .info import Info
 from .problems import PROBLEM_JSON, Body
 from .schemas import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Question
 
@@ -23,6 +24,19 @@ REASONS = {
     504: "Not answered within the deadline.",
 }
 
+
+class Health(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The model answers as when it was bundled."""
+
+    status: Literal["ready"]
+
+
 # Said here, not taken from docstrings, which a server does without (`python -OO`).
 SCHEMAS = {
     "Question": "`text` or `texts`; `offsets` count code points, or UTF-16 units as JavaScript does.",
@@ -30,15 +44,42 @@ SCHEMAS = {
     "Answers": "The answer to `texts`, in their order, and the milliseconds all of it took.",
     "Entities": "Entities of one text, in order.",
     "Entity": "A name: `text[start:end]`, its type, and the mean probability of its tags.",
-    "Body": "`title` names the kind of error, `detail` this case, `remedy` what to do.",
+    "Body": "`title` names the kind of error, `detail` this case, `remedy` what to do; logs have the `request_id`.",
+    "Info": "What is served; figures that were not measured are null.",
+    "Model": "The checkpoint that was made leaner, and the types of its entities.",
+    "Instructions": "Instruction sets that the artifact was built for, and that this machine has.",
+    "Scores": "F1 on a corpus as a share, with its interval.",
+    "Measured": "What one process cost on one text at a time, on the machine that measured it.",
+    "Limits": "The most that is taken.",
+    "Health": "The process answers.",
+    "Readiness": "The model answers as when it was bundled.",
+}
+
+TEXT = "法国总统马克龙将于下周访问上海。"
+FOUND = [
+    {"start": 0, "end": 2, "type": "LOC", "text": "法国", "score": 0.9832},
+    {"start": 4, "end": 7, "type": "PER", "text": "马克龙", "score": 0.9871},
+    {"start": 13, "end": 15, "type": "LOC", "text": "上海", "score": 0.9793},
+]
+QUESTIONS = {
+    "one": {"summary": "One text", "value": {"text": TEXT}},
+    "several": {"summary": "Several texts", "value": {"texts": [TEXT, "今天没有新闻。"]}},
+    "utf16": {"summary": "Offsets as JavaScript counts", "value": {"text": TEXT, "offsets": "utf16"}},
+}
+ANSWERS = {
+    "one": {"summary": "To one text", "value": {"entities": FOUND, "ms": 6.412}},
+    "several": {
+        "summary": "To several texts",
+        "value": {"results": [{"entities": FOUND}, {"entities": []}], "ms": 11.873},
+    },
 }
 
 
 def document() -> bytes:
     """The document as JSON."""
-    (question, answer, answers, body), components = msgspec.json.schema_components(
-        (Question, Answer, Answers, Body), ref_template="#/components/schemas/{name}"
-    )
+    kinds = (Question, Answer, Answers, Body, Info, Health, Readiness)
+    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    question, answer, answers, body, info, health, readiness = schemas
     for name, description in SCHEMAS.items():
         components[name]["description"] = description
     _describe_question(components["Question"])
@@ -49,41 +90,58 @@ def document() -> bytes:
             for status in sorted((*statuses, 405, 408, 431))
         }
 
-    def get(summary: str, *statuses: int, kind: str = "application/json", secured: bool = False) -> dict[str, Any]:
-        schema = {"type": "string"} if kind == "text/plain" else {"type": "object"}
+    def get(
+        name: str,
+        summary: str,
+        schema: dict[str, Any],
+        *statuses: int,
+        kind: str = "application/json",
+        secured: bool = False,
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {
+            "operationId": name,
             "summary": summary,
             "responses": {"200": {"description": "OK", "content": {kind: {"schema": schema}}}} | problems(*statuses),
         }
         return {"get": found | ({"security": [{"token": []}, {}]} if secured else {})}
 
     ner: dict[str, Any] = {
+        "operationId": "findEntities",
         "summary": "Entities of one text or of several",
         "security": [{"token": []}, {}],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": question}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": question, "examples": QUESTIONS}},
+        },
         "responses": {
             "200": {
                 "description": "Entities in order, `text[start:end]` each, not overlapping",
-                "content": {"application/json": {"schema": {"anyOf": [answer, answers]}}},
+                "content": {"application/json": {"schema": {"anyOf": [answer, answers]}, "examples": ANSWERS}},
             }
         }
         | problems(400, 401, 411, 413, 422, 503, 504),
     }
+    text, anything = {"type": "string"}, {"type": "object"}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
             "info": {
                 "title": "slimner",
                 "version": importlib.metadata.version("slimner"),
-                "description": "Named entities of texts.",
+                "description": "Named entities of texts. Every answer has a request id in the header `X-Request-ID`.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "paths": {
                 "/v1/ner": {"post": ner},
-                "/v1/info": get("What is served, with its measured figures", 401, secured=True),
-                "/healthz": get("Whether the process answers"),
-                "/readyz": get("Whether the model has answered its golden texts rightly", 503),
-                "/metrics": get("Figures for Prometheus, over all workers", 401, kind="text/plain", secured=True),
-                "/openapi.json": get("This document"),
+                "/v1/info": get("getInfo", "What is served, with its measured figures", info, 401, secured=True),
+                "/healthz": get("getHealth", "Whether the process answers", health),
+                "/readyz": get(
+                    "getReadiness", "Whether the model has answered its golden texts rightly", readiness, 503
+                ),
+                "/metrics": get(
+                    "getMetrics", "Figures for Prometheus, over all workers", text, 401, kind="text/plain", secured=True
+                ),
+                "/openapi.json": get("getDocument", "This document", anything),
             },
             "components": {
                 "schemas": components,

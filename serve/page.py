@@ -28,9 +28,8 @@ ASK_FIRST = "no-cache"  # may be kept, and costs a 304 to use again
 
 
 class Asset(NamedTuple):
-    """A file as it leaves: its bytes, the same gzipped, and what describes them."""
+    """A file as it leaves: its bytes, gzipped, and what describes them."""
 
-    body: bytes
     packed: bytes
     kind: str
     cache: str
@@ -45,8 +44,8 @@ def assets() -> dict[str, Asset]:
         digest.update(f"{name}\0{len(body)}\0".encode() + body)
     prefix = f"assets/{digest.hexdigest()[:16]}/"
     page = files.pop(INDEX).replace(b'"assets/', f'"{prefix}'.encode())
-    found = {prefix + name: _asset(name, body, FOR_GOOD) for name, body in files.items()}
-    return {"": _asset(INDEX, page, ASK_FIRST), **found}
+    found = {prefix + name: pack(name, body, FOR_GOOD) for name, body in files.items()}
+    return {"": pack(INDEX, page, ASK_FIRST), **found}
 
 
 def register(app: Flask) -> None:
@@ -57,20 +56,26 @@ def register(app: Flask) -> None:
         asset = files.get(path)
         if asset is None:
             return Response("no such file; the page at / names the present ones\n", 404, mimetype="text/plain")
-        packed = request.accept_encodings["gzip"] > 0
-        response = Response(asset.packed if packed else asset.body, content_type=asset.kind)
-        if packed:
-            response.content_encoding = "gzip"
-        response.vary.add("Accept-Encoding")
-        response.headers["Cache-Control"] = asset.cache
-        response.set_etag(asset.tag + ("-gzip" if packed else ""))
-        response.make_conditional(request)
-        return response
+        return reply(asset)
 
     app.add_url_rule("/", "page", lambda: send(""), methods=["GET"])
     app.add_url_rule("/assets/<path:name>", "assets", lambda name: send(f"assets/{name}"), methods=["GET"])
 
 
-def _asset(name: str, body: bytes, cache: str) -> Asset:
+def reply(asset: Asset) -> Response:
+    """The answer to the request that is being handled, gzipped if its client takes that, 304 if it has the file."""
+    packed = request.accept_encodings["gzip"] > 0
+    response = Response(asset.packed if packed else gzip.decompress(asset.packed), content_type=asset.kind)
+    if packed:
+        response.content_encoding = "gzip"
+    response.vary.add("Accept-Encoding")
+    response.headers["Cache-Control"] = asset.cache
+    response.set_etag(asset.tag + ("-gzip" if packed else ""))
+    response.make_conditional(request)
+    return response
+
+
+def pack(name: str, body: bytes, cache: str) -> Asset:
+    """A file as it will leave, under the kind of its name."""
     packed = gzip.compress(body, 9, mtime=0)
-    return Asset(body, packed, KINDS[Path(name).suffix], cache, hashlib.sha256(body).hexdigest()[:32])
+    return Asset(packed, KINDS[Path(name).suffix], cache, hashlib.sha256(body).hexdigest()[:32])

@@ -17,6 +17,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     remedy: str
+    request_id: str = ""
 
 
 class ProblemError(Exception):
@@ -28,6 +29,6 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
         self.body = Body(title=HTTPStatus(status).phrase.lower(), status=status, detail=detail, remedy=remedy)
 
-    def encode(self) -> bytes:
-        """The body as JSON."""
-        return msgspec.json.encode(self.body)
+    def encode(self, request_id: str) -> bytes:
+        """The body as JSON, for a request."""
+        return msgspec.json.encode(msgspec.structs.replace(self.body, request_id=request_id))

@@ -18,6 +18,7 @@ from ..core.units import parse_size
 from ..variants import VARIANTS
 
 AUTO = "auto"
+OFF = ("0", "no", "false", "off")
 MOST_WORKERS = 64
 
 # What the processes cost, summed (PSS), beside the model's files; docs/evidence/serving.md has the measured figures.
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 16
     deadline: float = 30.0
     token: str = ""
+    access_log: bool = False
 
     @property
     def bind(self) -> str:
@@ -88,9 +90,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         workers=number("WORKERS", None, 1, MOST_WORKERS),
         threads=number("THREADS", None, 1, 1024),
         limit_memory=limit,
-        preload=read("PRELOAD").lower() not in ("0", "no", "false", "off"),
+        preload=read("PRELOAD").lower() not in OFF,
         queue=number("QUEUE", default.queue, 0, 1000) or 0,
         deadline=deadline,
+        access_log=read("ACCESS_LOG").lower() not in ("", *OFF),
         token=_token(read("TOKEN"), read("TOKEN_FILE")),
     )
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import metrics
 from .adapter import Adapter
 from .connections import Connection, Connections
 from .spread import Listener, Share
@@ -43,7 +42,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         self.share = Share(self.age)
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         most = max(AT_ONCE, min(self.cfg.worker_connections, files - OWN_FILES))
-        self.connections = Connections(most, metrics.refused, self.share.tell)
+        self.connections = Connections(most, self.asgi.extensions["slimner.journal"], self.share.tell)
         threads = self.engine.queue.places + SPARE_THREADS
         self.asgi = Adapter(self.asgi, self.connections, threads, self.crowded)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slimner.core.units import parse_size
 
 yaml = pytest.importorskip("yaml")
 
@@ -36,8 +39,7 @@ def container() -> dict[str, Any]:
 
 
 def megabytes(size: str) -> float:
-    number, unit = re.fullmatch(r"(\d+)\s*(MB|mb|Mi)", size).groups()  # type: ignore[union-attr]
-    return int(number) * (1.0 if unit == "MB" else 1.048576)  # compose's mb are powers of two
+    return parse_size(size.replace("mb", "MiB")) / 1e6  # compose's mb are powers of two
 
 
 def check_compose(path: Path) -> subprocess.CompletedProcess[str]:
@@ -67,9 +69,14 @@ def test_kubernetes_objects_fit_their_schemas_and_a_mistake_would_not(document: 
 
 def test_the_objects_find_each_other() -> None:
     deployment, service, autoscaler = of_kind("Deployment"), of_kind("Service"), of_kind("HorizontalPodAutoscaler")
+    pod = deployment["spec"]["template"]["spec"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert service["spec"]["selector"].items() <= labels.items()
+    chosen = [each["labelSelector"] for each in pod["topologySpreadConstraints"]]
+    chosen += [of_kind("PodDisruptionBudget")["spec"]["selector"], of_kind("NetworkPolicy")["spec"]["podSelector"]]
+    assert len(chosen) == 4
+    assert all(selector["matchLabels"].items() <= labels.items() for selector in chosen)
     target = autoscaler["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
     names = {port["name"] for port in container()["ports"]}
@@ -77,6 +84,48 @@ def test_the_objects_find_each_other() -> None:
     probes = [container()[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")]
     assert [probe["path"] for probe in probes] == ["/readyz", "/readyz", "/healthz"]
     assert {probe["port"] for probe in probes} <= names
+    (rule,) = of_kind("NetworkPolicy")["spec"]["ingress"]
+    assert {port["port"] for port in rule["ports"]} <= names
+
+
+def test_a_pod_that_goes_away_takes_no_request_with_it_and_another_stays() -> None:
+    pod = of_kind("Deployment")["spec"]["template"]["spec"]
+    kind, seconds = container()["lifecycle"]["preStop"]["exec"]["command"]
+    assert kind == "sleep"
+    assert pod["terminationGracePeriodSeconds"] >= int(seconds) + graceful_timeout() + 5
+    assert of_kind("Deployment")["spec"]["replicas"] == of_kind("HorizontalPodAutoscaler")["spec"]["minReplicas"] == 2
+    assert of_kind("PodDisruptionBudget")["spec"] == {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": {"app": "slimner"}},
+    }
+
+
+def test_the_private_copy_of_a_bundle_lies_on_a_disk() -> None:
+    pod, service = of_kind("Deployment")["spec"]["template"]["spec"], COMPOSE["services"]["ner"]
+    place = {entry["name"]: entry["value"] for entry in container()["env"]}["TMPDIR"]
+    (mount,) = [mount["name"] for mount in container()["volumeMounts"] if mount["mountPath"] == place]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount]
+    assert "medium" not in volume["emptyDir"]
+    assert service["environment"]["TMPDIR"] in service["volumes"]
+
+
+def graceful_timeout() -> int:
+    found = re.search(r"^graceful_timeout = (\d+)$", (ROOT / "serve" / "gunicorn_conf.py").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_a_pod_gets_its_token_from_a_secret_that_must_exist_and_nothing_else_from_the_cluster() -> None:
+    pod = of_kind("Deployment")["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is False
+    (volume,) = [volume for volume in pod["volumes"] if "secret" in volume]
+    assert "optional" not in volume["secret"]
+    (mount,) = [mount for mount in container()["volumeMounts"] if mount["name"] == volume["name"]]
+    (item,) = volume["secret"]["items"]
+    setting = {entry["name"]: entry["value"] for entry in container()["env"]}
+    assert setting["SLIMNER_TOKEN_FILE"] == f"{mount['mountPath']}/{item['path']}"
+    assert volume["secret"]["defaultMode"] & 0o007 == 0
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
 
 
 def settings_named() -> Iterator[str]:
@@ -86,7 +135,7 @@ def settings_named() -> Iterator[str]:
 
 
 def test_every_setting_of_the_examples_is_documented() -> None:
-    assert {"SLIMNER_WORKERS", "SLIMNER_TOKEN", "SLIMNER_PORT_NUMBER"} <= set(settings_named())
+    assert {"SLIMNER_WORKERS", "SLIMNER_TOKEN_FILE", "SLIMNER_PORT_NUMBER"} <= set(settings_named())
     for name in settings_named():
         assert f"`{name}`" in DOCS, name
 
@@ -147,6 +196,40 @@ def test_the_build_context_leaves_out_what_is_private_or_large_and_keeps_what_th
     }
     assert not needed & set(left_out)
     assert {"tests", "docs", "studies"} <= set(left_out)
+
+
+def test_what_the_image_installs_is_named_with_hashes_and_is_what_the_bundle_was_made_with() -> None:
+    locked = (ROOT / "deploy" / "requirements.txt").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", locked, re.MULTILINE))
+    bundle = (ROOT / "zoo" / "news_zh" / "bundle" / "requirements.txt").read_text(encoding="utf-8")
+    made_with = dict(line.split("==") for line in bundle.split() if not line.startswith("slimner=="))
+    assert {name: entries.get(name) for name in made_with} == made_with
+    for name in ("requirements.txt", "build.txt"):
+        text = (ROOT / "deploy" / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line for line in text.splitlines() if line and line[0] != "#"]
+        assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", line) for line in lines)
+        assert "://" not in text
+    installs = re.findall(r"pip[^&]* install [^&]+", DOCKERFILE)
+    assert len(installs) == 3
+    assert all("--require-hashes" in one or "--no-deps /wheel/*.whl" in one for one in installs)
+
+
+def test_the_list_of_contents_is_cyclonedx_and_names_what_is_installed(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    distribution(site, "slimner", (), {"slimner/core.py": ""})
+    distribution(site, "Num_Py", (), {"num_py/__init__.py": ""})
+    bundle = ROOT / "zoo" / "news_zh" / "bundle"
+    command = [sys.executable, str(DEPLOY / "sbom.py"), str(tmp_path), str(bundle), "python:3.13-slim@sha256:00"]
+    written = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert written == subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    components = json.loads(written)["components"]
+    assert {"pkg:pypi/num-py@1", "pkg:pypi/slimner@1"} == {one["purl"] for one in components if "purl" in one}
+    assert components[-1]["name"] == "python:3.13-slim@sha256:00"
+    (model,) = [one for one in components if one["type"] == "machine-learning-model"]
+    assert model["hashes"][0]["content"] == hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
+    validation = pytest.importorskip("cyclonedx.validation.json")
+    schema = pytest.importorskip("cyclonedx.schema")
+    assert validation.JsonStrictValidator(schema.SchemaVersion.V1_6).validate_str(written) is None
 
 
 def distribution(site: Path, name: str, requires: tuple[str, ...], files: dict[str, str]) -> None:

@@ -40,5 +40,5 @@ def test_what_a_dead_worker_counted_stays_and_what_it_held_does_not() -> None:
 
 def test_a_status_that_nobody_thought_of_is_counted_too() -> None:
     before = told('slimner_errors_total{status="other"}')
-    metrics.count("other", 418)
+    metrics.count("/v1/ner", 418, 0.001)
     assert told('slimner_errors_total{status="other"}') == before + 1
