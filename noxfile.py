@@ -145,6 +145,14 @@ def original(session: nox.Session) -> None:
 
 
 @nox.session
+def peers(session: nox.Session) -> None:
+    """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk, an hour with all that is built."""
+    session.install(TORCH, "-e", ".[lab]")
+    arguments = session.posargs or ("--work", ".peers", "--out", "docs/evidence/peers.md")
+    session.run("python", "studies/peers/run.py", *arguments)
+
+
+@nox.session
 def image(session: nox.Session) -> None:
     """Build the container image with buildah, start it, ask it, and list what is in it; as root."""
     session.install("-e", ".", "psutil>=5.9")
