@@ -146,7 +146,7 @@ def original(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk, an hour with all that is built."""
+    """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk, an hour with the builds."""
     session.install(TORCH, "-e", ".[lab]")
     arguments = session.posargs or ("--work", ".peers", "--out", "docs/evidence/peers.md")
     session.run("python", "studies/peers/run.py", *arguments)

@@ -21,11 +21,11 @@ from peer import lines, time_it
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import where_and_when  # noqa: E402
-from slimner.core.statistics import spread  # noqa: E402
-from slimner.core.store import write_text  # noqa: E402
-from slimner.reports.tables import markdown  # noqa: E402
-from slimner.variants import open_predictor, resolve_checkpoint  # noqa: E402
+from common import where_and_when
+from slimner.core.statistics import spread
+from slimner.core.store import write_text
+from slimner.reports.tables import markdown
+from slimner.variants import open_predictor, resolve_checkpoint
 
 
 def time_ours(artifact: str, texts: str) -> None:
@@ -122,8 +122,8 @@ def main() -> None:
 Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()}
 
 The same BERT-base weights (random, {given.checkpoint}) and 40 Chinese sentences of up to 50 characters for all but
-ModelScope, which has a RaNER of the same size. Two workers of one thread each; Flask's own server has one process with threads. The load is
-wrk's, {given.seconds} s each; memory is the summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
+ModelScope, which has a RaNER of the same size. Two workers of one thread each; Flask's own server has one process with
+threads. The load is wrk's, {given.seconds} s each; memory is the summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
 rounds.
 
 ## Services
