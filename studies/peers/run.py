@@ -123,7 +123,8 @@ Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()
 
 The same BERT-base weights (random, {given.checkpoint}) and 40 Chinese sentences of up to 50 characters for all but
 ModelScope, which has a RaNER of the same size. Two workers of one thread each; Flask's own server has one process with
-threads. The load is wrk's, {given.seconds} s each; memory is the summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
+threads. The load is wrk's, {given.seconds} s each; memory is the
+summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
 rounds.
 
 ## Services

@@ -57,7 +57,7 @@ def test_the_page_gives_every_verdict_again(memory: float, factor: float, leak: 
     write_json(tmp_path / "gate.json", {"comparisons": [comparison]})  # what it reads of a gate's record
     done = recompute(tmp_path / "gate.json")
     assert done.returncode == 0, done.stdout + done.stderr
-    verdicts = {name: verdict for name, verdict in re.findall(r"^(\w+): .*: (\w+), recorded", done.stdout, re.M)}
+    verdicts = dict(re.findall(r"^(\w+): .*: (\w+), recorded", done.stdout, re.M))
     assert verdicts == {v.metric: v.verdict for v in comparison.verdicts if v.metric not in ("f1", "size")}
     forged = json.loads((tmp_path / "gate.json").read_text())
     p50 = next(v for v in forged["comparisons"][0]["verdicts"] if v["metric"] == "p50")
