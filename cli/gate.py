@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from ..core.records import Measuring
 from ..core.store import write_json, write_text
 from ..eval import CorpusSource
 from ..jobs import gate as gate_job
-from ..reports.gate_output import background, check_line, github_annotations, junit, summary
+from ..reports.gate_output import background, check_line, comment, github_annotations, junit, summary
 from . import options
 from .progress import Steps
 from .streams import verbatim
@@ -34,7 +35,17 @@ STYLES = {
 @options.budget
 @click.option("--all", "everything", is_flag=True, help="Judge every metric, even if F1 is a regression already.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML there.")
-@click.option("--github", is_flag=True, help="Print GitHub annotations, and add to $GITHUB_STEP_SUMMARY.")
+@click.option(
+    "--comment",
+    "comment_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write Markdown for a comment on a pull request there: the verdict, what decided it, the rest folded.",
+)
+@click.option(
+    "--github",
+    is_flag=True,
+    help="Print GitHub annotations, and add to the files of $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole record there as JSON.")
 @options.corpus
 @options.workload
@@ -48,6 +59,7 @@ def gate(
     budget: float,
     everything: bool,
     junit_file: Path | None,
+    comment_file: Path | None,
     github: bool,
     out: Path | None,
     corpus: CorpusSource,
@@ -83,22 +95,36 @@ def gate(
             everything=everything,
             progress=progress,
         )
-    _write(record, junit_file, out, github=github)
     if as_json:
         options.print_json(record)
     else:
         _print(record, github=github)
+    sys.stdout.flush()  # the verdict is out before any file is written
+    if junit_file:
+        _write(junit_file, junit(record))
+    if comment_file:
+        _write(comment_file, comment(record))
+    if out:
+        _write(out, record)
+    if github and (path := os.environ.get("GITHUB_STEP_SUMMARY")):
+        _write(Path(path), summary(record), add=True)
+    if github and (path := os.environ.get("GITHUB_OUTPUT")):
+        _write(Path(path), f"outcome={record.outcome}\nexit-code={record.exit_code}\n", add=True)
     return record.exit_code
 
 
-def _write(record: GateRecord, junit_file: Path | None, out: Path | None, *, github: bool) -> None:
-    if junit_file:
-        write_text(junit_file, junit(record))
-    if out:
-        write_json(out, record)
-    if github and (path := os.environ.get("GITHUB_STEP_SUMMARY")):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(summary(record))
+def _write(path: Path, content: str | GateRecord, *, add: bool = False) -> None:
+    """Write a file; one that cannot be written is said, and does not change the verdict."""
+    try:
+        if isinstance(content, GateRecord):
+            write_json(path, content)
+        elif add:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(content)
+        else:
+            write_text(path, content)
+    except OSError as error:
+        options.remark(f"note: {path} could not be written: {error.strerror or error}; the verdict stands")
 
 
 def _print(record: GateRecord, *, github: bool) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "serve": "slimner.cli.serve:serve",
     "predict": "slimner.cli.predict:predict",
     "export": "slimner.cli.export:export",
+    "history": "slimner.cli.history:history",
     "corpus": "slimner.cli.corpus:corpus",
     "variants": "slimner.cli.variants:variants",
 }

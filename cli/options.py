@@ -339,9 +339,14 @@ def err_console() -> Screen:
     return Screen(stderr=True)
 
 
+def json_text(record: Any) -> str:
+    """A record as JSON in which no log command of a CI system stands."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1).decode().replace("##[", "##\\u005b")
+
+
 def print_json(record: Any) -> None:
     """Print a record as JSON."""
-    verbatim(msgspec.json.format(msgspec.json.encode(record), indent=1).decode().replace("##[", "##\\u005b"))
+    verbatim(json_text(record))
 
 
 def say(*lines: str, style: str = "") -> None:

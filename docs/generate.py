@@ -16,6 +16,7 @@ from slimner.cli.commands import cli
 from slimner.cli.main import COMMANDS
 from slimner.core import errors
 from slimner.core.gate_records import Calibration, GateRecord
+from slimner.core.history_records import HISTORY_SCHEMA, HistoryEntry
 from slimner.core.ledger_records import ImportLedger, Ledger
 from slimner.core.load_records import LoadReport
 from slimner.core.metrics import METRICS, WRITTEN, Metric
@@ -44,7 +45,6 @@ GUIDES = {
     "calibrate": "gate",
     "corpus": "corpora",
     "diff": "compare",
-    "export": "pytest",
     "pick": "policy",
     "verify": "bundle",
 }
@@ -70,6 +70,8 @@ VARIABLES = {
     "SLIMNER_PRELOAD": "0: each worker of the server loads the model itself, instead of sharing one [default: 1]",
     "SLIMNER_TOKEN": "the token itself, in place of `--token-file`",
     "NO_COLOR": "any value: no colour on the terminal",
+    "GITHUB_OUTPUT": "file that `slimner gate --github` adds its outcome and exit code to; GitHub sets it",
+    "MLFLOW_TRACKING_URI": "store that `slimner export --format mlflow` writes to without `--out`",
     "GITHUB_STEP_SUMMARY": "file that `slimner gate --github` adds its summary to; GitHub sets it",
 }
 
@@ -96,6 +98,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
         "`slimner diff --json`; `differences.json` holds a list, one for each variant",
         1,
     ),
+    "history": (HistoryEntry, "a file below `runs/` of a history, and in `slimner history --json`", HISTORY_SCHEMA),
     "inspection": (Inspection, "`slimner corpus FILE --json`", 1),
     "manifest": (Manifest, "`manifest.json` of an artifact, and `slimner build --json`", MANIFEST_SCHEMA),
     "bundle": (Bundle, "`bundle.json` of a bundle", BUNDLE_SCHEMA),

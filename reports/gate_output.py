@@ -1,7 +1,9 @@
-"""A gate for those who read it: Markdown for a step summary, JUnit XML, GitHub annotations."""
+"""A gate for those who read it: Markdown for a step summary or a comment, JUnit XML, GitHub annotations."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
@@ -15,6 +17,11 @@ from .formatting import MISSING, show
 from .gate import NOT_MEASURED
 from .tables import markdown
 from .verdicts import change_of, margin_of, words_of
+
+# GitHub refuses a comment of 65,536 characters, and nobody reads a long one.
+MOST_CHARACTERS = 60_000
+MOST_DECISIVE = 20
+MOST_MESSAGE = 500
 
 HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdict")
 
@@ -48,21 +55,74 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
 
 
 def summary(record: GateRecord) -> str:
-    """The gate in Markdown."""
+    """The gate in Markdown for a step summary or a comment: the verdict, what decided it, and the rest folded.
+
+    Names in it call nobody and link nowhere. It is cut where GitHub would refuse a comment.
+    """
+    decisive = [check for check in record.checks if check.outcome in ("regression", "failed", "inconclusive")]
+    decisive.sort(key=lambda check: ("failed", "regression", "inconclusive").index(check.outcome))
+    shown = [
+        f"- **{text.markdown(name)}** {outcome}: {_short(message)}"
+        for name, outcome, message in map(check_line, decisive[:MOST_DECISIVE])
+    ]
+    if len(decisive) > len(shown):
+        shown.append(f"- and {len(decisive) - len(shown)} more")
     parts = [
         f"## slimner gate: {record.outcome}",
-        f"{text.markdown(record.candidate)} against {text.markdown(record.baseline)}.",
-        markdown(
-            ("check", "outcome", "what was found"),
-            [(f"{check.variant} {check.name}", check.outcome, check.message) for check in record.checks],
-        ),
+        f"{_verdict(record)} {text.markdown(record.candidate)} against {text.markdown(record.baseline)}.",
+        "\n".join(shown),
     ]
-    parts += [
-        md.section(comparison_section(c, f"{c.candidate.variant} against {c.baseline.variant}"), 3)
+    checks = markdown(("check", "outcome", "what was found"), [check_line(check) for check in record.checks])
+    folded = [("All checks", checks)]
+    folded += [
+        (
+            f"{text.markdown(c.candidate.variant)} against {text.markdown(c.baseline.variant)}",
+            md.section(comparison_section(c), 3),
+        )
         for c in record.comparisons
     ]
-    parts.append("\n".join(f"- {text.markdown(line)}" for line in background(record)))
-    return "\n\n".join(parts) + "\n"
+    folded.append(
+        ("Policy, margins, calibration", "\n".join(f"- {text.markdown(line)}" for line in background(record)))
+    )
+    written = "\n\n".join(filter(None, parts))
+    for title, body in folded:
+        fold = f"\n\n<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+        if len(_quiet(written + fold)) > MOST_CHARACTERS:
+            written += f"\n\n{title}: too long to be shown here."
+        else:
+            written += fold
+    return _quiet(written) + "\n"
+
+
+def comment(record: GateRecord) -> str:
+    """The summary as a comment that is found again: its first line says whether anything is worth a new one.
+
+    A change is significant when it fails the gate, or is shown to be for the better.
+    """
+    failed = record.outcome in ("regression", "failed")
+    better = any(v.verdict == "better" for c in record.comparisons for v in c.verdicts)
+    significance = "significant" if failed or better else "not significant"
+    return f"<!-- slimner gate: {record.outcome}, {significance} -->\n{summary(record)}"
+
+
+def _verdict(record: GateRecord) -> str:
+    counts = Counter(check.outcome for check in record.checks)
+    words = {
+        "pass": f"No worse: {counts['pass']} checks passed.",
+        "regression": f"Worse: {counts['regression']} of {len(record.checks)} checks.",
+        "inconclusive": f"It cannot be told yet: {counts['inconclusive']} of {len(record.checks)} checks are open.",
+        "failed": "The gate could not be judged.",
+    }
+    return f"**{words.get(record.outcome, record.outcome)}**"
+
+
+def _short(message: str) -> str:
+    return text.markdown(message if len(message) <= MOST_MESSAGE else f"{message[:MOST_MESSAGE]} ...")
+
+
+def _quiet(written: str) -> str:
+    """Markdown in which no name from outside mentions a user or refers to an issue."""
+    return re.sub(r"[@#](?=\w)", r"\g<0><!-- -->", written)
 
 
 def background(record: GateRecord) -> Iterator[str]:

@@ -55,9 +55,14 @@ UNIT_ENDINGS: Mapping[Unit, str] = {
 }
 
 
+def column(metric: Metric) -> str:
+    """The name of a metric's column in `table.csv`: its own with its unit."""
+    return f"{metric.name}{UNIT_ENDINGS.get(metric.unit, '')}"
+
+
 def csv_columns() -> tuple[str, ...]:
     """Headings of the CSV table: each metric by its name and unit, with the ends of its interval."""
-    figures = [f"{metric.name}{UNIT_ENDINGS.get(metric.unit, '')}" for metric in METRICS.values()]
+    figures = [column(metric) for metric in METRICS.values()]
     return (
         "variant",
         *(f"f1_change_pp{end}" for end in ("", "_low", "_high")),

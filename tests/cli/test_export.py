@@ -1,4 +1,4 @@
-"""`slimner export`, read back by the pytest-benchmark that is installed."""
+"""`slimner export`, read back by the tools that the formats are of, where they are installed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import msgspec
 import pytest
 from slimner.core.machine import describe
 from slimner.core.records import (
@@ -29,9 +31,11 @@ from slimner.core.records import (
     WorkloadFacts,
 )
 from slimner.core.store import RESULTS_SCHEMA, write_json
+from slimner.reports import rows_of
+from slimner.reports.tables import as_csv
 
 from ..conftest import Slimner
-from ..made import stage
+from ..made import make, stage
 
 SAMPLES = 25
 
@@ -247,3 +251,100 @@ def test_without_pytest_benchmark_the_command_says_what_to_install(tmp_path: Pat
     assert done.returncode == 2
     assert "this format needs pytest_benchmark" in done.stderr
     assert "pip install '.[lab]'" in done.stderr
+
+
+FULL = make({"fp32": (380, 400, 8), "lean": (380, 70, 4)})
+
+
+def exported(slimner: Slimner, tmp_path: Path, *arguments: str) -> str:
+    write_json(tmp_path / "results.json", FULL)
+    done = slimner("export", "results.json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_bencher_gets_every_figure_with_its_interval(slimner: Slimner, tmp_path: Path) -> None:
+    found = json.loads(exported(slimner, tmp_path, "--format", "bencher"))
+    number = {"type": "number"}
+    measure = {
+        "type": "object",
+        "properties": {"value": number, "lower_value": number, "upper_value": number},
+        "required": ["value"],
+        "additionalProperties": False,
+    }
+    benchmark = {"type": "object", "additionalProperties": measure, "propertyNames": {"pattern": "^[a-z0-9-]{1,64}$"}}
+    jsonschema.validate(found, {"type": "object", "additionalProperties": benchmark})
+    assert set(found) == {"m/fp32", "m/lean"}
+    assert found["m/lean"]["memory-bytes"]["value"] == pytest.approx(70_000_000)
+    f1 = found["m/lean"]["f1"]
+    assert f1["lower_value"] < f1["value"] == 0.95 < f1["upper_value"]
+
+
+def test_github_action_benchmark_gets_what_is_better_when_smaller(slimner: Slimner, tmp_path: Path) -> None:
+    found = json.loads(exported(slimner, tmp_path, "--format", "github-benchmark"))
+    for entry in found:
+        assert set(entry) - {"range"} == {"name", "unit", "value", "extra"}
+        assert isinstance(entry["value"], float | int)
+    by_name = {entry["name"]: entry for entry in found}
+    assert len(by_name) == len(found)
+    assert not any("qps" in name for name in by_name)
+    assert by_name["m lean F1 error (100 - F1)"]["value"] == pytest.approx(5.0)
+    assert by_name["m lean memory"] == {
+        "name": "m lean memory",
+        "unit": "B",
+        "value": pytest.approx(70_000_000),
+        "range": "± 0",
+        "extra": f"memory_bytes; {FULL.machine.cpu}; slimner 0",
+    }
+
+
+def test_csv_is_the_table_of_the_report(slimner: Slimner, tmp_path: Path) -> None:
+    rows = rows_of(FULL)
+    assert exported(slimner, tmp_path, "--format", "csv") == as_csv(rows, "lean")
+
+
+def test_a_model_card_is_one_that_the_hubs_library_takes(slimner: Slimner, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    exported(slimner, tmp_path, "--format", "model-card", "--out", "card.md")
+    card = ModelCard.load(tmp_path / "card.md")
+    assert card.data.model_name == "m (lean)"
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert {name: result.metric_value for name, result in results.items()} == dict.fromkeys(
+        ("f1", "precision", "recall"), 0.95
+    )
+    assert {result.task_type for result in results.values()} == {"token-classification"}
+    assert "95 % 0.9" in results["f1"].metric_name
+    assert "| memory | 70" in card.text
+    assert "(fp32)" in exported(slimner, tmp_path, "--format", "model-card", "--variant", "fp32")
+    write_json(tmp_path / "results.json", results_without_a_corpus())
+    assert "has no score" in slimner("export", "results.json", "--format", "model-card", "--variant", "fp32").stderr
+    missing = slimner("export", "results.json", "--format", "model-card", "--variant", "none")
+    assert missing.returncode == 2
+    assert "it has fp32, lean" in missing.stderr
+
+
+def results_without_a_corpus() -> Results:
+    return msgspec.structs.replace(FULL, corpus=None, evaluations=())
+
+
+def test_mlflow_keeps_each_variant_once(slimner: Slimner, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow; nox -s mlflow runs it")
+    pytest.importorskip("sqlalchemy", reason="needs the extra mlflow; nox -s mlflow runs it")
+    store = f"sqlite:///{tmp_path}/tracking.db"
+    arguments = ("--format", "mlflow", "--out", store)
+    assert "made     fp32, lean in m of sqlite:///" in exported(slimner, tmp_path, *arguments)
+    assert "kept     fp32, lean in m of sqlite:///" in exported(slimner, tmp_path, *arguments)
+    client = mlflow.MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name("m")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"fp32", "lean"}
+    lean = runs["lean"]
+    assert lean.info.status == "FINISHED"
+    assert lean.data.metrics["memory_bytes"] == pytest.approx(70_000_000)
+    assert lean.data.metrics["f1_low"] < lean.data.metrics["f1"] == pytest.approx(0.95)
+    assert lean.data.params["baseline"] == "fp32"
+    assert lean.data.tags["slimner.corpus"] == "c"
+    refused = slimner("export", "results.json", "--format", "mlflow", "--out", "nonsense://x")
+    assert refused.returncode == 2
+    assert "MLflow: " in refused.stderr

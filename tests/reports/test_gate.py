@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from xml.etree import ElementTree
 
 import msgspec
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 from slimner.core.gate_records import Check, GateRecord, Outcome
 from slimner.core.metrics import METRICS
 from slimner.core.records import EvaluationRecord, Failure, Results
-from slimner.core.verdicts import MetricVerdict, sides
+from slimner.core.verdicts import Comparison, MetricVerdict, sides
 from slimner.reports import Policy, Terms, compare_sides
 from slimner.reports.calibration import calibrate, outcomes, resample
 from slimner.reports.gate import EXIT_CODES, checks, decided_by_scores, failures, margins, outcome_of
-from slimner.reports.gate_output import github_annotations, junit, summary
+from slimner.reports.gate_output import comment, github_annotations, junit, summary
 
 from ..made import make
 
@@ -213,6 +214,41 @@ def test_a_summary_has_every_check_and_what_it_rests_on() -> None:
     assert text.startswith("## slimner gate: regression")
     assert "p50 +20 %" in text
     assert "- policy: p" in text
+
+
+def test_a_summary_says_the_verdict_first_then_what_failed_with_its_interval_and_folds_the_rest() -> None:
+    candidate = make({"fp32": (330, 100, 8)})
+    asked, _ = margins(Policy())
+    comparison = compare_sides(sides(BASE, "a")["fp32"], sides(candidate, "b")["fp32"], Terms(margins=asked))
+    told = msgspec.structs.replace(
+        record(*((c.outcome, c.message) for c in checks(comparison, Policy()))), comparisons=(comparison,)
+    )
+    shown, *folded = summary(told).split("<details>")
+    lines = [line for line in shown.split("\n") if line]
+    assert lines[0] == "## slimner gate: regression"
+    assert lines[1].startswith("**Worse: 1 of ")
+    assert re.search(r"regression: -12\.50 pp \(-\d+\.\d+ to -\d+\.\d+\), worse than the margin of 0\.5 pp", lines[2])
+    assert len(lines) == 3
+    assert len(folded) == 3
+    assert all(fold.count("</details>") == 1 for fold in folded)
+    assert comment(told).startswith("<!-- slimner gate: regression, significant -->\n## slimner gate")
+    better = msgspec.structs.replace(told, outcome="pass", comparisons=(improved(comparison),))
+    assert comment(better).startswith("<!-- slimner gate: pass, significant -->")
+    assert comment(record(("pass", "a"))).startswith("<!-- slimner gate: pass, not significant -->")
+
+
+def improved(comparison: Comparison) -> Comparison:
+    verdict = msgspec.structs.replace(comparison.verdicts[0], verdict="better")
+    return msgspec.structs.replace(comparison, verdicts=(verdict,))
+
+
+def test_a_comment_is_never_too_long_and_calls_nobody() -> None:
+    long = record(*[("regression", "@somebody broke #12 " + "x" * 2000)] * 400)
+    told = comment(long)
+    assert len(told) < 65_536
+    assert "and 380 more" in told
+    assert "All checks: too long to be shown here." in told
+    assert not re.search(r"[@#]\w", told)
 
 
 def pool(deviation: float, pairs: int = 40) -> dict[str, list[float]]:
