@@ -1,0 +1,84 @@
+"""`slimner history`: runs over time, over machines and over checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..core.store import write_text
+from ..jobs.history import HISTORY, add_to_history, read_history
+from ..reports import markdown
+from ..reports.trend import report_on
+from ..reports.verdicts import change_of
+from . import options
+
+_directory = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=HISTORY,
+    show_default=True,
+    help="Directory of the history.",
+)
+_branch = click.option(
+    "--branch", default=None, metavar="NAME", help="Branch of this git repository that holds the history instead."
+)
+
+
+@click.group(short_help="Keep runs over time, and show what changed, by commit, machine and checkpoint.")
+def history() -> None:
+    """Keep a history of runs as plain files, and show what changed in it."""
+
+
+@history.command(short_help="Add a run to a history.")
+@click.argument("results", type=click.Path(path_type=Path))
+@_directory
+@_branch
+@options.output
+def add(results: Path, directory: Path, branch: str | None, as_json: bool) -> None:
+    """Add RESULTS (the report of `slimner run`) with a verdict on each figure against the run before it on the same
+    kind of machine. Some kilobytes are kept of each run; the same results are added once.
+
+    \b
+    slimner history add slimner-report
+    slimner history add slimner-report --branch slimner-history && git push origin slimner-history
+    """
+    added = add_to_history(results, directory, branch=branch)
+    if as_json:
+        options.print_json(added)
+        return
+    where = f"branch {branch}" if branch else str(directory)
+    options.say(f"{'known' if added.known else 'added':<8} {added.file} in {where}")
+    for variant in added.entry.variants:
+        for verdict in variant.verdicts:
+            if verdict.verdict in ("better", "worse"):
+                options.say(f"{verdict.verdict:<8} {variant.variant} {verdict.metric} {change_of(verdict)}")
+    options.say(f"next     slimner history show {f'--branch {branch}' if branch else f'--dir {directory}'}")
+
+
+@history.command(short_help="Show what changed, and every series over time.")
+@_directory
+@_branch
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there as Markdown.")
+@options.output
+def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -> None:
+    """Show what changed from run to run, the trend of each figure, and which variant wins on which machine.
+
+    \b
+    slimner history show
+    slimner history show --branch slimner-history --out history.md
+    """
+    entries = read_history(directory, branch=branch)
+    if as_json:
+        options.print_json(entries)
+        return
+    report = report_on(entries)
+    if out:
+        write_text(out, markdown.document(report))
+        options.say(f"wrote    {out}")
+        return
+    options.say(f"{report.title}. {report.decision}")
+    for section in report.sections:
+        options.say("")
+        options.show(section)
