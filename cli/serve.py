@@ -12,6 +12,7 @@ import click
 from .. import zoo
 from ..core.memory import without_thread_caches
 from ..serve.bundle import glance
+from ..serve.doors import check_token, local
 from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan, python_options
 from . import options
 
@@ -99,6 +100,29 @@ class AutoOr(click.IntRange):
     envvar="SLIMNER_ACCESS_LOG",
     help="Write a line of JSON for each request to standard output, with its id and never a text.",
 )
+@click.option(
+    "--allow-host",
+    multiple=True,
+    envvar="SLIMNER_ALLOW_HOST",
+    metavar="NAME",
+    help="Name that the server may be asked by, besides addresses and names without a dot: ner.example.org, or "
+    ".example.org for all names below it. May be given several times.",
+)
+@click.option(
+    "--allow-origin",
+    multiple=True,
+    envvar="SLIMNER_ALLOW_ORIGIN",
+    metavar="ORIGIN",
+    help="Site whose pages may use the server from a browser (CORS): https://example.org. May be given several times.",
+)
+@click.option(
+    "--proxy",
+    multiple=True,
+    envvar="SLIMNER_PROXY",
+    metavar="ADDRESS",
+    help="Address or network of a proxy whose X-Forwarded-For, -Proto, -Host and -Prefix are believed. May be given "
+    "several times.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and log each step.")
 def serve(
     bundle: Path | None,
@@ -111,6 +135,9 @@ def serve(
     deadline: float,
     token_file: Path | None,
     access_log: bool,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    proxy: tuple[str, ...],
     debug: bool,
 ) -> None:
     """Serve BUNDLE (made by `slimner bundle`; an artifact works too), or the embedded Chinese model, over HTTP.
@@ -131,6 +158,9 @@ def serve(
         "SLIMNER_THREADS": str(threads),
         "SLIMNER_QUEUE": str(queue),
         "SLIMNER_DEADLINE": repr(deadline),
+        "SLIMNER_ALLOW_HOST": " ".join(allow_host),
+        "SLIMNER_ALLOW_ORIGIN": " ".join(allow_origin),
+        "SLIMNER_PROXY": " ".join(proxy),
     }
     if limit_memory is not None:
         given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory}B"
@@ -153,15 +183,17 @@ def serve(
         soft_wrap=True,
     )
     options.warn_of_other_instructions(manifest)
-    for note in planned.notes:
+    short = check_token(settings.token, settings.host)
+    for note in (*planned.notes, *([short] if short else [])):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-    if not settings.token and host not in ("127.0.0.1", "::1", "localhost"):
+    if not settings.token and not local(host):
         console.print(
             "note: anyone who reaches this address can use the server; set a token (--token-file)",
             style="yellow",
             markup=False,
         )
     sys.stderr.flush()
+    _hide_token(environment)
     command = [
         sys.executable,
         "-P",
@@ -173,3 +205,11 @@ def serve(
         APPLICATION,
     ]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it
+
+
+def _hide_token(environment: dict[str, str]) -> None:
+    """A token in the environment becomes a file without a name: what a process is started with, others may read."""
+    if token := environment.pop("SLIMNER_TOKEN", ""):
+        file = os.memfd_create("token", 0)
+        os.write(file, token.encode())
+        environment.setdefault("SLIMNER_TOKEN_FILE", f"/dev/fd/{file}")

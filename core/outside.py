@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def read_bytes(
     """The content of a file of at most `most_bytes`; `error`, with the path, if it cannot be read."""
     try:
         with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, most_bytes) + 1 if size else most_bytes + 1)  # it takes what is asked for
     except FileNotFoundError:
         raise error(f"{path}: no such file", remedy) from None
     except (OSError, ValueError) as reason:  # ValueError: a name with a zero byte

@@ -16,6 +16,7 @@ _COMMANDS = re.compile(
 )
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&~]")
+_ENTITIES = {"<": "&lt;", "|": "&#124;"}  # a backslash before a bar means another thing in a cell than elsewhere
 _WORKFLOW = re.compile(r"^[ \t]*::|##\[", re.MULTILINE)
 
 # How a formula begins in a spreadsheet; some take the full-width forms too.
@@ -44,7 +45,7 @@ def workflow_property(value: str) -> str:
 
 def markdown(value: str) -> str:
     """The text as one line of Markdown that shows it as it is: no table ends, no link, no HTML begins in it."""
-    return _MARKDOWN.sub(r"\\\g<0>", line(value))
+    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), line(value))
 
 
 def cell(value: str) -> str:

@@ -91,6 +91,7 @@ class Adapter:
         self, connection: Connection, send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes
     ) -> None:
         sent = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        sent.append((b"server", b"slimner"))
         moves = self.crowded()
         if moves:
             sent.append((b"connection", b"close"))

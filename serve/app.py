@@ -8,7 +8,6 @@ served (see `slimner.serve.settings`).
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 from functools import partial
@@ -21,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from ..core.errors import SlimnerError
 from . import metrics, page, viewer
 from .admission import QueueFullError, TooLongError
+from .doors import Doors, behind
 from .engine import Engine
 from .info import information
 from .journal import Journal
@@ -87,18 +87,18 @@ def _create(settings: Settings, private: Private) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.extensions["slimner"] = engine
     app.extensions["slimner.journal"] = Journal(settings.access_log)
-    token = settings.token.encode()
+    app.wsgi_app = behind(app.wsgi_app, settings.proxy)  # type: ignore[method-assign, assignment]  # as Flask's docs do it
+    doors = Doors(
+        host=settings.host,
+        token=settings.token,
+        allow_host=settings.allow_host,
+        allow_origin=settings.allow_origin,
+    )
     described = document()
 
     @app.before_request
-    def authorize() -> None:
-        if not token or request.endpoint not in PROTECTED:
-            return
-        given = request.headers.get("Authorization", "").encode("latin-1")  # as WSGI hands over its bytes
-        if not hmac.compare_digest(given, b"Bearer " + token):
-            raise ProblemError(
-                401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-            )
+    def enter() -> Response | None:
+        return doors.check(request)
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -109,6 +109,7 @@ def _create(settings: Settings, private: Private) -> Flask:
                 response.headers.setdefault(name, value)
         if request.url_rule:
             request.environ["slimner.route"] = request.url_rule.rule
+        doors.share(request, response)
         return response
 
     @app.errorhandler(ProblemError)
@@ -193,7 +194,6 @@ def _create(settings: Settings, private: Private) -> Flask:
 
 
 OWN = ("ner", "v1_info", "healthz", "readyz", "exposition", "openapi")
-PROTECTED = ("ner", "v1_info", "exposition")
 
 REMEDIES = {
     400: FORM,

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
+import re
 import shutil
-import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,11 +31,14 @@ from ..core.outside import decode, read_bytes, read_json
 from ..core.records import Record
 from ..core.store import sha256_file, sha256_of, write_bytes, write_json
 from ..variants import Artifact, Entity, Manifest, open_predictor, read_manifest, verify
-from ..variants.artifacts import File
+from ..variants.artifacts import File, regular_files
 
 BUNDLE, GOLDEN, REQUIREMENTS, MODEL = "bundle.json", "golden.json", "requirements.txt", "model"
 BUNDLE_SCHEMA = 1
 MOST_MANIFEST_BYTES = 4 << 20
+MOST_GOLDEN = 64
+MOST_THREADS = 1024
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 
 # Rounding differs a little between processors that carry the same instruction sets.
 SCORE_TOLERANCE = 0.01
@@ -130,9 +132,16 @@ def open_served(directory: Path) -> Served:
         model=directory / MODEL,
         manifest=read_manifest(directory / MODEL),
         bundle=bundle,
-        golden=tuple(read_json(directory / GOLDEN, list[Golden], error=ArtifactError, remedy=AGAIN)),
+        golden=_read_golden(directory / GOLDEN),
         source=directory,
     )
+
+
+def _read_golden(path: Path) -> tuple[Golden, ...]:
+    golden = read_json(path, tuple[Golden, ...], error=ArtifactError, remedy=AGAIN, most_bytes=MOST_MANIFEST_BYTES)
+    if not 1 <= len(golden) <= MOST_GOLDEN:
+        raise ArtifactError(f"{path} has {len(golden)} texts, not 1 to {MOST_GOLDEN}", AGAIN)
+    return golden
 
 
 def glance(directory: Path) -> tuple[Manifest, int]:
@@ -173,7 +182,18 @@ def read_bundle(directory: Path, *, hashed: bool = True) -> Bundle:
     for name, file in bundle.files.items() if hashed else ():
         if sha256_file(directory / name) != file.sha256:
             raise ArtifactError(f"{directory / name} was changed after the bundle was made", AGAIN)
+    if not 1 <= bundle.session.threads <= MOST_THREADS:
+        raise ArtifactError(f"{path}: {bundle.session.threads} threads, not 1 to {MOST_THREADS}", AGAIN)
+    _check_requirements(directory / REQUIREMENTS)
     return bundle
+
+
+def _check_requirements(path: Path) -> None:
+    """ArtifactError unless every line is `name==version`: pip also takes options there, such as another index."""
+    content = read_bytes(path, error=ArtifactError, remedy=AGAIN, most_bytes=MOST_MANIFEST_BYTES)
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+        if not REQUIREMENT.fullmatch(line):
+            raise ArtifactError(f"{path}, line {number}: not name==version: {line[:80]!r}", "do not use this bundle")
 
 
 def _inside(name: str) -> bool:
@@ -188,18 +208,6 @@ def _inside(name: str) -> bool:
         and "\0" not in name
         and name != BUNDLE
     )
-
-
-def regular_files(directory: Path) -> Iterator[str]:
-    """Paths of all files below a directory, with `/`; ArtifactError if one is a link, a pipe or the like."""
-    for parent, folders, names in os.walk(directory):
-        for name in (*folders, *names):
-            path = Path(parent) / name
-            mode = path.lstat().st_mode
-            if stat.S_ISREG(mode):
-                yield path.relative_to(directory).as_posix()
-            elif not stat.S_ISDIR(mode):
-                raise ArtifactError(f"{path} is neither a file nor a directory", "replace links by what they lead to")
 
 
 def write_bundle(
@@ -260,8 +268,24 @@ def write_archive(directory: Path, bundle: Bundle, target: Path) -> None:
 
 
 def differing(golden: Sequence[Golden], predict: Predict) -> list[int]:
-    """Indices of the golden texts that are answered otherwise now: another entity, or a score off by more than 0.01."""
-    return [i for i, one in enumerate(golden) if not _same(one.entities, predict(one.text))]
+    """Indices of the golden texts that are answered otherwise now: another entity, or a score off by more than 0.01.
+
+    ArtifactError if the model cannot answer one at all.
+    """
+    wrong: list[int] = []
+    for i, one in enumerate(golden):
+        try:
+            answered = predict(one.text)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a back end says to a model that it cannot run
+            reason = str(error).partition("\n")[0][:300]
+            raise ArtifactError(
+                f"golden text {i + 1} cannot be answered: {type(error).__name__}: {reason}", AGAIN
+            ) from error
+        if not _same(one.entities, answered):
+            wrong.append(i)
+    return wrong
 
 
 def _same(stored: Sequence[Entity], answered: Sequence[Entity]) -> bool:

@@ -64,6 +64,7 @@ preload_app = _planned.preload
 worker_class = "slimner.serve.worker.Worker"
 header_map = "refuse"  # a name with _ may pass for another with -
 forwarder_headers = ""
+forwarded_allow_ips = ""  # `slimner.serve.doors` believes the proxies that were named
 asgi_loop = "asyncio"
 asgi_lifespan = "off"
 asgi_disconnect_grace_period = 3600  # the engine notices that a client is gone, and ends its work in order

@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 
 from ..core.errors import ArtifactError
-from .bundle import Served, open_served, regular_files
+from ..variants.artifacts import regular_files
+from .bundle import Served, open_served
 
 PREFIX = "slimner-serve-"
 LOCK = "lock"

@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 import msgspec
 
+from ..core.text import encodable
+
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -27,7 +29,9 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = dict(headers or {})
-        self.body = Body(title=HTTPStatus(status).phrase.lower(), status=status, detail=detail, remedy=remedy)
+        self.body = Body(
+            title=HTTPStatus(status).phrase.lower(), status=status, detail=encodable(detail), remedy=remedy
+        )
 
     def encode(self, request_id: str) -> bytes:
         """The body as JSON, for a request."""

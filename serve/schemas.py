@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -51,12 +54,15 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 
 _decoder = msgspec.json.Decoder(Question)
 
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a pair of surrogates, or a whole one, as JSON escapes it."""
+
 
 def read_question(body: bytes) -> tuple[list[str], bool, bool]:
     """The texts of a request, whether it named one only, whether offsets count UTF-16; ProblemError if malformed."""
     try:
-        question = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        question = _decode(body.removeprefix(codecs.BOM_UTF8))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ProblemError(400, f"malformed request: {error}", FORM) from None
     single = isinstance(question.text, str)
     if single == isinstance(question.texts, list):
@@ -75,6 +81,20 @@ def read_question(body: bytes) -> tuple[list[str], bool, bool]:
     return texts, single, question.offsets == "utf16"
 
 
+def _decode(body: bytes) -> Question:
+    """A question; halves of surrogate pairs are kept as they are, and msgspec takes none."""
+    try:
+        return _decoder.decode(body)
+    except msgspec.MsgspecError:
+        if not HALF.search(body):
+            raise
+        return msgspec.convert(json.loads(body.decode(), parse_constant=_no_number), Question)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
 def write_answer(
     texts: Sequence[str], results: Sequence[list[Entity]], *, single: bool, utf16: bool, seconds: Mapping[str, float]
 ) -> bytes:
@@ -82,9 +102,15 @@ def write_answer(
     if utf16:
         results = [in_utf16(text, entities) for text, entities in zip(texts, results, strict=True)]
     ms = round(sum(seconds.values()) * 1000, 3)
+    answer: Answer | Answers
     if single:
-        return msgspec.json.encode(Answer(entities=results[0], ms=ms))
-    return msgspec.json.encode(Answers(results=[Entities(entities=found) for found in results], ms=ms))
+        answer = Answer(entities=results[0], ms=ms)
+    else:
+        answer = Answers(results=[Entities(entities=found) for found in results], ms=ms)
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:  # half of a surrogate pair in an entity, which only escapes can carry
+        return json.dumps(msgspec.to_builtins(answer), separators=(",", ":")).encode()
 
 
 def in_utf16(text: str, entities: list[Entity]) -> list[Entity]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from ..core.outside import read_text
 from ..core.records import Machine
 from ..core.units import parse_size
 from ..variants import VARIANTS
+from . import doors
 
 AUTO = "auto"
 OFF = ("0", "no", "false", "off")
@@ -45,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float = 30.0
     token: str = ""
     access_log: bool = False
+    allow_host: tuple[str, ...] = ()
+    allow_origin: tuple[str, ...] = ()
+    proxy: tuple[doors.Network, ...] = ()
 
     @property
     def bind(self) -> str:
@@ -68,6 +73,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
             )
         return int(text)
 
+    def several(name: str, parse: Callable[[str], tuple[Any, ...]]) -> tuple[Any, ...]:
+        try:
+            return parse(read(name))
+        except ValueError as error:
+            raise UserError(f"SLIMNER_{name}: {error}", "see slimner serve --help") from None
+
     default = Settings(bundle=zoo.bundle())
     if read("PORT").isdecimal():  # what a cluster sets is an address
         raise UserError("SLIMNER_PORT is not read", f"set SLIMNER_PORT_NUMBER={read('PORT')}, or use --port")
@@ -83,9 +94,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         raise UserError(
             f"SLIMNER_DEADLINE: '{read('DEADLINE')}' is not a number of seconds", f"set it to {default.deadline:g}"
         )
+    host, token = read("HOST") or default.host, _token(environ)
+    doors.check_token(token, host)
     return Settings(
         bundle=Path(read("BUNDLE")) if read("BUNDLE") else default.bundle,
-        host=read("HOST") or default.host,
+        host=host,
         port=number("PORT_NUMBER", default.port, 0, 65535) or 0,
         workers=number("WORKERS", None, 1, MOST_WORKERS),
         threads=number("THREADS", None, 1, 1024),
@@ -94,13 +107,21 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         queue=number("QUEUE", default.queue, 0, 1000) or 0,
         deadline=deadline,
         access_log=read("ACCESS_LOG").lower() not in ("", *OFF),
-        token=_token(read("TOKEN"), read("TOKEN_FILE")),
+        token=token,
+        allow_host=several("ALLOW_HOST", doors.hosts),
+        allow_origin=several("ALLOW_ORIGIN", doors.origins),
+        proxy=several("PROXY", doors.networks),
     )
 
 
-def _token(token: str, file: str) -> str:
+def _token(environ: Mapping[str, str]) -> str:
+    """The token; a variable that is set but holds none would open the server unnoticed."""
+    for name in ("SLIMNER_TOKEN_FILE", "SLIMNER_TOKEN"):
+        if name in environ and not environ[name].strip():
+            raise UserError(f"{name} is set, but empty", "set it to the token, or unset it to ask for none")
+    file = environ.get("SLIMNER_TOKEN_FILE", "").strip()
     if not file:
-        return token
+        return environ.get("SLIMNER_TOKEN", "").strip()
     token = read_text(Path(file), remedy="SLIMNER_TOKEN_FILE has to name a file with the token in it").strip()
     if not token:
         raise UserError(f"SLIMNER_TOKEN_FILE: {file} is empty", "write the token into it")

@@ -57,7 +57,11 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
 
     def crowded(self) -> bool:
         """Whether a connection should move to another worker."""
-        return self.share.surplus(len(self.connections))
+        return not self.alive or self.share.surplus(len(self.connections))
+
+    async def _shutdown(self) -> None:
+        self.alive = False  # also when the master is gone
+        await super()._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  # Gunicorn has no types
 
     def notify(self) -> None:
         """Tell the master that all is well, unless the model has not answered for too long."""
@@ -68,7 +72,12 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         create_server = self.loop.create_server
 
         async def guarded(factory: Callable[[], Any], *, sock: socket.socket, **options: Any) -> Any:
-            self.factory = lambda: Connection(factory(), self.connections)
+            def connection() -> Connection:
+                protocol = factory()
+                protocol.worker = Steady(self)
+                return Connection(protocol, self.connections)
+
+            self.factory = connection
             return await create_server(self.factory, sock=Listener.of(sock, self), **options)
 
         self.loop.create_server = guarded  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
@@ -97,3 +106,22 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         """Answer on this one too, which came when the listener was being closed."""
         taken.setblocking(False)
         self.loop.create_task(self.loop.connect_accepted_socket(self.factory, taken))
+
+
+class Steady:
+    """A worker as a protocol sees it: never about to end.
+
+    A protocol that sees that closes behind an answer which did not say so, and whoever asks again at that moment loses
+    a request. Answers say it here (`Worker.crowded`), and a connection ends where its last one did.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.__dict__["_worker"] = worker
+
+    alive = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._worker, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._worker, name, value)

@@ -6,6 +6,8 @@ found before anything of it is read. Nothing in an artifact is pickled.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,8 @@ from .labels import Labels
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
+MOST_DEPTH = 8
+MOST_WINDOW = 1 << 16
 
 
 class File(Record, frozen=True, kw_only=True):
@@ -92,6 +96,23 @@ def describe_files(directory: Path) -> dict[str, File]:
     }
 
 
+def regular_files(directory: Path) -> Iterator[str]:
+    """Paths of all files below a directory, with `/`; ArtifactError if one is a link, a pipe or the like."""
+    waiting = [directory]
+    while waiting:
+        for entry in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
+            path = Path(entry.path)
+            below = path.relative_to(directory)
+            if entry.is_file(follow_symlinks=False):
+                yield below.as_posix()
+            elif not entry.is_dir(follow_symlinks=False):
+                raise ArtifactError(f"{path} is neither a file nor a directory", "replace links by what they lead to")
+            elif len(below.parts) > MOST_DEPTH:
+                raise ArtifactError(f"{directory} has folders below more than {MOST_DEPTH} others", "remove them")
+            else:
+                waiting.append(path)
+
+
 def read_manifest(directory: Path) -> Manifest:
     """The manifest of an artifact; ArtifactError if the directory is none, or has a file missing or of a wrong size."""
     path = directory / MANIFEST
@@ -109,11 +130,13 @@ def read_manifest(directory: Path) -> Manifest:
         raise ArtifactError(f"{path}: schema {manifest.schema}, this slimner reads {MANIFEST_SCHEMA}", "build it again")
     if manifest.seal != manifest.sealed().seal:
         raise ArtifactError(f"{path} was changed after it was written", "build the artifact again")
+    if not 3 <= manifest.window <= MOST_WINDOW:
+        raise ArtifactError(f"{path}: a window of {manifest.window} tokens, not 3 to {MOST_WINDOW:,}", "build it again")
     for name, file in manifest.files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ArtifactError(f"{path} names a file outside the artifact: {name}", "build the artifact again")
         target = directory / name
-        if not target.is_file():
+        if target.is_symlink() or not target.is_file():
             raise ArtifactError(f"{directory} lacks {name}", "build the artifact again")
         if target.stat().st_size != file.size_bytes:
             raise ArtifactError(
@@ -125,7 +148,7 @@ def read_manifest(directory: Path) -> Manifest:
 def verify(directory: Path) -> Artifact:
     """The artifact, after every file's content was checked against its hash; ArtifactError names the changed file."""
     manifest = read_manifest(directory)
-    there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    there = set(regular_files(directory))
     if strange := sorted(there - {MANIFEST, *manifest.files}):
         raise ArtifactError(f"{directory} has a file that its manifest does not name: {strange[0]}", "remove it")
     for name, file in manifest.files.items():
