@@ -100,7 +100,12 @@ def regular_files(directory: Path) -> Iterator[str]:
     """Paths of all files below a directory, with `/`; ArtifactError if one is a link, a pipe or the like."""
     waiting = [directory]
     while waiting:
-        for entry in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
+        folder = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise ArtifactError(f"{folder}: {error.strerror}", "see that it can be read") from None
+        for entry in entries:
             path = Path(entry.path)
             below = path.relative_to(directory)
             if entry.is_file(follow_symlinks=False):
