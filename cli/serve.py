@@ -148,7 +148,7 @@ def serve(
     \b
     slimner serve
     slimner serve my-bundle --workers 2 --limit-memory 512MB
-    curl -d '{"text": "法国总统马克龙将于下周访问上海。"}' http://127.0.0.1:7860/v1/ner
+    curl -H 'Content-Type: application/json' -d '{"text": "法国总统马克龙"}' http://127.0.0.1:7860/v1/ner
     """
     given = {
         "SLIMNER_BUNDLE": str(bundle or zoo.bundle()),

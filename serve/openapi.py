@@ -14,10 +14,12 @@ from .schemas import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Question
 REASONS = {
     400: "The body is not JSON in UTF-8, or not of this form.",
     401: "The server wants a token and got no valid one.",
+    403: "A page of another site asks, whose origin is not allowed.",
     405: "The route does not know the method; the header Allow names those it does.",
     408: "The request did not arrive in time.",
-    411: "A body without Content-Length.",
     413: "The body is too large.",
+    415: "The body is not JSON by its type, or compressed.",
+    421: "The server is not known by the name in Host.",
     422: "Too many texts, or too long a one.",
     431: "The header is too large.",
     503: "Too many requests wait, or the model is not ready; Retry-After says when to try again.",
@@ -87,7 +89,7 @@ def document() -> bytes:
     def problems(*statuses: int) -> dict[str, Any]:
         return {
             str(status): {"description": REASONS[status], "content": {PROBLEM_JSON: {"schema": body}}}
-            for status in sorted((*statuses, 405, 408, 431))
+            for status in sorted((*statuses, 403, 405, 408, 421, 431))
         }
 
     def get(
@@ -119,7 +121,7 @@ def document() -> bytes:
                 "content": {"application/json": {"schema": {"anyOf": [answer, answers]}, "examples": ANSWERS}},
             }
         }
-        | problems(400, 401, 411, 413, 422, 503, 504),
+        | problems(400, 401, 413, 415, 422, 503, 504),
     }
     text, anything = {"type": "string"}, {"type": "object"}
     return msgspec.json.encode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import gc
+import ipaddress
 import json
 import os
 import re
@@ -307,7 +308,10 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
             "SLIMNER_QUEUE": "0",
             "SLIMNER_DEADLINE": "1.5",
             "SLIMNER_PRELOAD": "0",
-            "SLIMNER_TOKEN": "t",
+            "SLIMNER_TOKEN": "t" * 16,
+            "SLIMNER_ALLOW_HOST": "A.example, b",
+            "SLIMNER_ALLOW_ORIGIN": "https://c.example",
+            "SLIMNER_PROXY": "10.0.0.0/8",
         }
     )
     assert settings.bind == "[::]:80"
@@ -321,7 +325,10 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
         preload=False,
         queue=0,
         deadline=1.5,
-        token="t",
+        token="t" * 16,
+        allow_host=("a.example", "b"),
+        allow_origin=("https://c.example",),
+        proxy=(ipaddress.ip_network("10.0.0.0/8"),),
     )
     for name, text in (
         ("PORT_NUMBER", "x"),
@@ -330,6 +337,9 @@ def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
         ("LIMIT_MEMORY", "12"),
         ("DEADLINE", "nan"),
         ("TOKEN_FILE", "/no"),
+        ("ALLOW_HOST", "http://a"),
+        ("ALLOW_ORIGIN", "a"),
+        ("PROXY", "a"),
     ):
         with pytest.raises(UserError, match=f"SLIMNER_{name}"):
             from_environment({f"SLIMNER_{name}": text})
