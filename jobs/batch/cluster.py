@@ -17,7 +17,8 @@ import msgspec
 
 from ...core.errors import ChildError, MissingDependencyError, SlimnerError, UserError
 from ...core.install import install_hint
-from ...serve.bundle import glance, open_served, regular_files
+from ...serve.bundle import glance, open_served
+from ...variants.artifacts import regular_files
 from .answers import Answered, Failure, Question, together
 from .facts import Facts, facts_here
 
