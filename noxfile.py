@@ -277,6 +277,9 @@ def package(session: nox.Session) -> None:
         session.run(str(bare / "bin" / "slimner"), "variants", external=True)
         session.run(str(bare / "bin" / "slimner"), "verify", external=True)
         session.run(str(bare / "bin" / "python"), str(ROOT / "tests" / "project" / "bare_install.py"), external=True)
+        session.run(str(bare / "bin" / "pip"), "install", "-q", f"{wheel}[load]", external=True)
+        bundle = ROOT / "zoo" / "news_zh" / "bundle"
+        session.run(str(bare / "bin" / "slimner"), "load", str(bundle), "--seconds", "5", external=True)
         os.chdir(ROOT)
 
 

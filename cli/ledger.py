@@ -78,7 +78,7 @@ def ledger(
     """
     if sum(given is not None for given in (artifact, command, requirements)) != 1:
         raise UserError("give one of ARTIFACT, --imports and --requirements", "slimner ledger --help shows each")
-    require("psutil")
+    require("psutil", extra="load")
     with options.err_console().status("looking") as status:
         if artifact is None:
             account = _of_program(command, requirements, settings.timeout_s, status)

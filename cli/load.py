@@ -104,7 +104,7 @@ def load(
     fields = tuple(_header(header) for header in headers)
     if "{text}" not in body:
         raise UserError(f"--body '{body}' has no {{text}}", 'write it where the text belongs, as in {"text": {text}}')
-    require("httptools", "psutil")
+    require("httptools", "psutil", extra="load")
     remote = target.startswith(("http://", "https://"))
     judge = artifact
     if remote:

@@ -24,11 +24,11 @@ from ..variants.building import build
 from .progress import SILENT, Progress
 
 
-def require(*modules: str) -> None:
-    """Raise MissingDependencyError if this install lacks one of the modules."""
+def require(*modules: str, extra: str = "lab") -> None:
+    """Raise MissingDependencyError if this install lacks one of the modules, which the extra installs."""
     if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
         raise MissingDependencyError(
-            f"this command needs {', '.join(missing)}, not installed here", install_hint("lab")
+            f"this command needs {', '.join(missing)}, not installed here", install_hint(extra)
         )
 
 

@@ -117,3 +117,10 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
         if isinstance(value, type) and issubclass(value, errors.SlimnerError)
     }
     assert drawn == defined
+
+
+def test_every_extra_that_a_message_names_can_be_installed() -> None:
+    folders = PROJECT["tool"]["setuptools"]["package-dir"].values()
+    code = "".join(path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    named = set(re.findall(r"""(?:install_hint\(|extra=)["']([a-z]+)["']""", code))
+    assert {"lab", "load"} <= named <= set(PROJECT["project"]["optional-dependencies"])
