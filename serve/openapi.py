@@ -98,10 +98,12 @@ def document() -> bytes:
         schema: dict[str, Any],
         *statuses: int,
         kind: str = "application/json",
+        tag: str = "operation",
         secured: bool = False,
     ) -> dict[str, Any]:
         found: dict[str, Any] = {
             "operationId": name,
+            "tags": [tag],
             "summary": summary,
             "responses": {"200": {"description": "OK", "content": {kind: {"schema": schema}}}} | problems(*statuses),
         }
@@ -109,6 +111,7 @@ def document() -> bytes:
 
     ner: dict[str, Any] = {
         "operationId": "findEntities",
+        "tags": ["entities"],
         "summary": "Entities of one text or of several",
         "security": [{"token": []}, {}],
         "requestBody": {
@@ -135,7 +138,9 @@ def document() -> bytes:
             },
             "paths": {
                 "/v1/ner": {"post": ner},
-                "/v1/info": get("getInfo", "What is served, with its measured figures", info, 401, secured=True),
+                "/v1/info": get(
+                    "getInfo", "What is served, with its measured figures", info, 401, tag="entities", secured=True
+                ),
                 "/healthz": get("getHealth", "Whether the process answers", health),
                 "/readyz": get(
                     "getReadiness", "Whether the model has answered its golden texts rightly", readiness, 503

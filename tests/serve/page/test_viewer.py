@@ -56,7 +56,7 @@ def test_a_visitor_sees_the_routes_and_tries_one_and_no_other_host_is_asked(serv
     page.wait_for_selector(".opblock-summary-path")
     routes = {path.replace("\u200b", "") for path in page.locator(".opblock-summary-path").all_inner_texts()}
     assert routes == {"/v1/ner", "/v1/info", "/healthz", "/readyz", "/metrics", "/openapi.json"}
-    block = page.locator("#operations-default-findEntities")
+    block = page.locator("#operations-entities-findEntities")
     block.locator(".opblock-summary-control").click()
     block.locator(".try-out__btn").click()
     assert "马克龙" in block.locator("textarea.body-param__text").input_value()
@@ -75,7 +75,7 @@ def test_the_token_is_given_in_the_page(guarded_server: str, browser: Any) -> No
     page = browser.new_page()
     assert page.goto(f"{guarded_server}docs").status == 200
     page.wait_for_selector(".authorize")
-    assert page.locator("#operations-default-getInfo").count() == 1
+    assert page.locator("#operations-entities-getInfo").count() == 1
     page.close()
 
 
