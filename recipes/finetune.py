@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from news_zh.batches import batches, pad
+from news_zh.trainer import Trainer
 from slimner.eval import Corpus, read_corpus
 from slimner.eval.scoring import predict, score
 from slimner.variants.labels import Labels
 from slimner.variants.predictor import Predictor
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
-from train_news_zh import Trainer, batches, pad
 from transformers import (
     AutoModelForTokenClassification,
     BertConfig,
@@ -74,6 +75,19 @@ def small_bert(vocabulary: int, tags: list[str]) -> BertForTokenClassification:
             pad_token_id=0,
         )
     )
+
+
+def predictor_of(model: Any, fast: PreTrainedTokenizerFast) -> Predictor:
+    """What slimner opens of an artifact, on a model that is still being trained."""
+    names = model.config.id2label
+    labels = Labels(tuple(names[i] for i in range(len(names))), "constrained")
+
+    @torch.inference_mode()
+    def logits(ids: np.ndarray) -> np.ndarray:
+        result: np.ndarray = model(input_ids=torch.from_numpy(ids)[None]).logits[0].float().numpy()
+        return result
+
+    return Predictor(Tokenizer.from_str(fast.backend_tokenizer.to_str()), logits, labels, WINDOW)
 
 
 def rows(corpus: Corpus, predictor: Predictor) -> list[Row]:
@@ -125,17 +139,7 @@ def train(arguments: argparse.Namespace) -> None:
         )
     model.config.ner_decoding = "constrained"
     unknown, pad_id = fast.unk_token_id, fast.pad_token_id
-    labels = Labels(tuple(tags), "constrained")
-
-    def predictor(of: nn.Module) -> Predictor:
-        @torch.inference_mode()
-        def logits(ids: np.ndarray) -> np.ndarray:
-            result: np.ndarray = of(input_ids=torch.from_numpy(ids)[None]).logits[0].float().numpy()
-            return result
-
-        return Predictor(Tokenizer.from_str(fast.backend_tokenizer.to_str()), logits, labels, WINDOW)
-
-    data = rows(corpus, predictor(model))
+    data = rows(corpus, predictor_of(model, fast))
     lengths = [len(ids) for ids, _ in data]
     per_epoch = len(batches(lengths, arguments.batch_tokens, random.Random(0)))
     steps = int(per_epoch * 0.98) * arguments.epochs
@@ -165,14 +169,13 @@ def train(arguments: argparse.Namespace) -> None:
                 )
             trainer.update(loss)
         trainer.save()
-        trainer.average.eval()
-        f1 = dev_f1(predictor(trainer.average), dev)
+        f1 = dev_f1(predictor_of(trainer.average.eval(), fast), dev)
         print(f"epoch {epoch + 1}/{arguments.epochs}: dev F1 {f1:.4f}, {time.time() - begun:.0f} s", flush=True)
 
     out: Path = arguments.out
     trainer.average.save_pretrained(out, safe_serialization=True)
     fast.save_pretrained(out)
-    facts = {"dev_f1": round(dev_f1(predictor(trainer.average.eval()), dev), 4)}
+    facts = {"dev_f1": round(dev_f1(predictor_of(trainer.average.eval(), fast), dev), 4)}
     facts |= {key: getattr(arguments, key) for key in ("seed", "epochs", "rate", "dropout")}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(f"dev F1 {facts['dev_f1']}; written to {out}", flush=True)
