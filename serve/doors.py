@@ -114,7 +114,7 @@ class Doors:
         response.vary.add("Origin")
         if origin := self._allowed(request.headers.get("Origin", "")):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
 
     def _check_host(self, request: Request) -> None:
         given = request.environ.get("HTTP_HOST", "")
@@ -177,7 +177,7 @@ class Doors:
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-ID",
     "Access-Control-Max-Age": "600",
 }
 

@@ -70,9 +70,16 @@ class Front:
         self.context.check_hostname = False
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        source: str = "127.0.0.1",
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.context)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=60, context=self.context, source_address=(source, 0)
+        )
         try:
             connection.request(method, path, body, {"Host": NAME, **(headers or {})})
             answer = connection.getresponse()
@@ -98,7 +105,8 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Front, Se
         capture_output=True,
     )
     port = free_port()
-    arguments = (str(zoo.bundle()), "--workers", "1", "--deadline", "120")
+    arguments = (str(zoo.bundle()), "--workers", "1", "--deadline", "120", "--access-log")
+    arguments += ("--allow-host", NAME, "--proxy", "127.0.0.1")
     with started(home, *arguments) as server:
         site = (DEPLOY / "nginx" / "slimner.conf").read_text(encoding="utf-8")
         for theirs, ours in {
@@ -186,6 +194,18 @@ def test_clients_beyond_the_rate_are_told_so(behind: tuple[Front, Server]) -> No
     assert set(statuses) == {200, 429}
     time.sleep(0.1)  # five requests at the example's rate
     assert server.eventually(lambda: front.ask("GET", "/healthz")[0] == 200)
+
+
+def test_both_logs_tell_of_the_same_request_and_of_who_asked(behind: tuple[Front, Server]) -> None:
+    front, server = behind
+    assert server.eventually(lambda: front.ask("GET", "/healthz")[0] == 200)
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Request-ID": "mine"}
+    told = front.ask("GET", "/v1/info", headers=forged, source="127.0.0.2")[1]["x-request-id"]
+    assert re.fullmatch(r"[0-9a-f]{32}", told)
+    for log in (front.log, server.log):
+        assert server.eventually(lambda log=log: told in log.read_text(encoding="utf-8"))
+        (line,) = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if told in line]
+        assert (line["status"], line["client"]) == (200, "127.0.0.2")
 
 
 def test_the_log_of_nginx_has_an_id_for_each_request_and_no_text(behind: tuple[Front, Server]) -> None:
