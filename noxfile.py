@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent
 TORCH = "torch==2.13.0"
 BROWSER = (
     "axe-playwright-python>=0.1.4",
+    "filelock>=3.16",
     "hypothesis>=6.100",
     "playwright>=1.49",
     "psutil>=5.9",
@@ -200,11 +201,11 @@ def monitoring(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The web page in the system's Chromium, over a real server."""
+    """The web page, over a real server, and the page of a report, in the system's Chromium."""
     if not any(map(shutil.which, ("chromium", "chromium-browser"))):
         session.error("no Chromium here; apt-get install chromium")
     session.install("-e", ".", *BROWSER)
-    session.run("pytest", "-m", "browser", "tests/serve/page", *session.posargs)
+    session.run("pytest", "-m", "browser", "tests/serve/page", "tests/reports", *session.posargs)
 
 
 @nox.session

@@ -30,7 +30,7 @@ class Commands(click.Group):
     epilog="Exit codes: 0 pass; 1 a regression, or no variant fits the policy; 2 the request is wrong; 3 cannot tell; "
     "4 a build or measurement failed, or something unforeseen.",
 )
-@click.version_option(importlib.metadata.version("slimner"), prog_name="slimner")
+@click.version_option(importlib.metadata.version("slimner"), "-V", "--version", prog_name="slimner")
 def cli() -> None:
     """Build leaner variants of a token-classification model, prove what each costs and loses, and pick one.
 

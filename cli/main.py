@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "slimner.cli.compare:compare",
     "diff": "slimner.cli.diff:diff",
     "pick": "slimner.cli.pick:pick",
+    "report": "slimner.cli.report:report",
     "gate": "slimner.cli.gate:gate",
     "baseline": "slimner.cli.baseline:baseline",
     "calibrate": "slimner.cli.calibrate:calibrate",

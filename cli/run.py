@@ -13,6 +13,7 @@ from ..eval import CorpusSource
 from ..jobs import run as run_job
 from ..jobs.running import REPORT, TIE_BUDGET_S
 from ..reports.notes import notes
+from ..reports.report import PAGE
 from ..variants import LoadOptions
 from . import options
 from .pick import print_decision
@@ -110,7 +111,7 @@ def run(
     else:
         print_decision(found.rows, decision)
         options.print_notes(notes(results))
-        options.tell("report", f"{found.report} (figures: {out / RESULTS})")
+        options.tell("report", f"{out / PAGE} ({found.report} as Markdown, figures: {out / RESULTS})")
         options.tell("time", f"{results.seconds:.0f} s")
         if decision.winner:
             options.tell("next", f"slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")

@@ -11,6 +11,7 @@ from .deciding import pick
 from .gating import gate
 from .measuring import bench
 from .progress import SILENT, Progress
+from .reporting import Reported, report
 from .running import Run, run
 from .scoring import differences, evaluate
 
@@ -20,6 +21,7 @@ __all__ = [
     "BaselineUpdate",
     "Compared",
     "Progress",
+    "Reported",
     "Run",
     "bench",
     "bundle",
@@ -29,6 +31,7 @@ __all__ = [
     "evaluate",
     "gate",
     "pick",
+    "report",
     "run",
     "update_baseline",
 ]

@@ -14,6 +14,7 @@ from .formatting import MISSING, megabytes, score, show
 
 # What is compared, in this order; F1 stands before and minimum memory after it.
 FIGURES = ("p50", "p95", "qps", "size", "memory", "peak", "cold_start")
+HEADLINE = ("F1, strict", "memory", "size", "response time, p50", "response time, p95", "QPS at five clients")
 WORDS = {"p50": "response time, p50", "p95": "response time, p95", "qps": "QPS at five clients"}
 
 
@@ -30,6 +31,15 @@ def section(results: Results, rows: Sequence[Row], after: str, ledgers: Sequence
             _stages(results, before, after),
         ],
     )
+
+
+def headline(one: Row, other: Row) -> list[tuple[str, str, str, str]]:
+    """The figures that matter most, before and after: what, before, after, change."""
+    found = {}
+    for name, *cells, change in _figures(one, other, ()):
+        before, after, by = (cell if isinstance(cell, str) else cell.text for cell in (*cells, change))
+        found[name] = (str(name), before, after, by)
+    return [found[name] for name in HEADLINE if name in found and MISSING not in found[name]]
 
 
 def _figures(one: Row, other: Row, ledgers: Sequence[Ledger]) -> Iterator[tuple[str | Cell, ...]]:

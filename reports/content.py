@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
+
+_FIGURE = re.compile(r"[-+±]?\d")
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -19,25 +22,25 @@ class Cell(msgspec.Struct, frozen=True):
     high: float | None = None
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text(msgspec.Struct, frozen=True, tag=True):
     """A paragraph."""
 
     text: str
 
 
-class Points(msgspec.Struct, frozen=True):
+class Points(msgspec.Struct, frozen=True, tag=True):
     """A list; each point has a short label, which may be empty, and a sentence."""
 
     items: Sequence[tuple[str, str]]
 
 
-class Code(msgspec.Struct, frozen=True):
+class Code(msgspec.Struct, frozen=True, tag=True):
     """Lines that are shown as they are."""
 
     text: str
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
+class Table(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A table whose first column names its lines.
 
     `marks[i]` says how line i stands (`winner`, `infeasible`, `tied`, `front`, `baseline`, `failed`). Where not all
@@ -54,6 +57,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def texts(self) -> list[list[str]]:
         """What is shown, line by line."""
         return [[cell if isinstance(cell, str) else cell.text for cell in line] for line in self.lines]
+
+    def has_figures(self, column: int) -> bool:
+        """Whether a column holds figures, which stand to the right."""
+        return column > 0 and any(_FIGURE.match(line[column]) for line in self.texts if column < len(line))
 
     def marked(self, line: int) -> Sequence[str]:
         """How a line stands."""
@@ -93,7 +100,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     guide: bool = False
 
 
-class Chart(msgspec.Struct, frozen=True, kw_only=True):
+class Chart(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Series over two axes. `name` is that of its file, `limits` are values of y with a line and a label each.
 
     `caption` says in a sentence what it shows; `table` holds its data.
@@ -109,7 +116,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     limits: Sequence[tuple[str, float]] = ()
 
 
-class Bars(msgspec.Struct, frozen=True, kw_only=True):
+class Bars(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Stacked horizontal bars: one a category, with a part of each of the `parts`, whose values follow `categories`."""
 
     name: str
@@ -146,7 +153,7 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     effects: Sequence[str]
 
 
-class Sentences(msgspec.Struct, frozen=True, kw_only=True):
+class Sentences(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Sentences with two labellings each; `left_out` more are in a file only."""
 
     baseline: str
@@ -154,7 +161,7 @@ class Sentences(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class Section(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A titled part of a report. A `detail` is folded on a page and left out in a terminal."""
 
     title: str
@@ -171,12 +178,16 @@ Part = Text | Points | Code | Table | Chart | Bars | Sentences | Section
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole report: the decision in one sentence, what limits it, facts in short, and everything else by section."""
+    """A whole report: the decision in one sentence, what limits it, facts in short, and everything else by section.
+
+    `figures` are the few that matter most: what, before, after, change.
+    """
 
     title: str
     decision: str
     decided: bool
     reservations: Sequence[str]
+    figures: Sequence[tuple[str, str, str, str]]
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
 

@@ -57,6 +57,7 @@ def report_of(results: Results, rows: Sequence[Row], decision: Decision, beside:
         decision=verdict(results, decision),
         decided=decision.winner is not None,
         reservations=reservations(results, decision),
+        figures=_headline(rows, decision),
         facts=list(_facts(results)),
         sections=list(_sections(results, rows, decision, beside)),
     )
@@ -78,6 +79,12 @@ def reservations(results: Results, decision: Decision) -> list[str]:
     if decision.undecided:
         found.append(f"whether {', '.join(decision.undecided)} should have won is open; raise --repetitions")
     return found + [str(note) for note in notes(results) if note.code not in REMARKS]
+
+
+def _headline(rows: Sequence[Row], decision: Decision) -> list[tuple[str, str, str, str]]:
+    before = next((row for row in rows if row.baseline), None)
+    after = next((row for row in rows if row.variant == decision.winner), None)
+    return before_after.headline(before, after) if before and after and after is not before else []
 
 
 def comparison(rows: Sequence[Row], decision: Decision) -> Table:

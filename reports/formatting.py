@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from ..core.metrics import Metric, Unit
@@ -9,6 +10,15 @@ from ..core.statistics import Spread
 from ..eval import Interval
 
 MISSING = "-"
+
+# The space between a figure and its unit.
+_UNIT = re.compile(r"(?<=\d) (?=%|/s|(?:[kMG]?B|m?s|pp)\b)")
+KEPT = "\u00a0"
+
+
+def glued(sentence: str) -> str:
+    """A sentence in which no line can end between a figure and its unit."""
+    return _UNIT.sub(KEPT, sentence)
 
 
 def megabytes(value: float | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.ledger_records import Dependency, ImportLedger, Ledger, Minimum, ServerPoint
 from ..core.records import MeasurementRecord
-from .content import Section, tabled
+from .content import Cell, Section, tabled
 from .formatting import MISSING, megabytes, milliseconds
 
 # Dependencies below this, in memory and on disk, are one line together.
@@ -83,13 +83,13 @@ def imports(ledger: ImportLedger) -> Section:
     """What each distribution costs, largest first, and which are never used."""
     large = [d for d in ledger.dependencies if _is_large(d)]
     small = [d for d in ledger.dependencies if not _is_large(d)]
-    lines = [
+    lines: list[tuple[str | Cell, ...]] = [
         (
             d.name,
             d.version or "",
-            f"{d.added_bytes / 1e6:.1f} MB",
-            megabytes(d.alone_bytes),
-            megabytes(d.disk_bytes),
+            Cell(f"{d.added_bytes / 1e6:.1f} MB", d.added_bytes),
+            Cell(megabytes(d.alone_bytes), d.alone_bytes),
+            Cell(megabytes(d.disk_bytes), d.disk_bytes),
             MISSING if d.used is None else "yes" if d.used else "never",
         )
         for d in sorted(large, key=lambda d: (-d.added_bytes, -(d.disk_bytes or 0)))

@@ -11,8 +11,8 @@ from .comparison import Row
 from .content import Cell, Part, Section, Sentence, Sentences, Span, Table, Text
 from .formatting import MISSING
 
-# Characters of sentences that a report carries; the rest is in differences.json.
-MOST_CHARACTERS = 200_000
+# Sentences that a report carries, and their characters; the rest is in differences.json.
+MOST_SENTENCES, MOST_CHARACTERS = 1_000, 200_000
 
 MATCHES = ("right", "boundary", "type", "overlap", "missed", "spurious")
 MATCHES_SAID = (
@@ -89,7 +89,7 @@ def differing(results: Results, winner: str | None, differences: Sequence[Differ
         after = predictions.get(found.variant, ())
         for number, changed in grouped.items():
             characters += len(changed[0].text)
-            if characters > MOST_CHARACTERS:
+            if characters > MOST_CHARACTERS or len(items) == MOST_SENTENCES:
                 left_out += 1
             else:
                 items.append(_sentence(found.variant, number, changed, before, after))
@@ -123,8 +123,8 @@ def _sentence(
         before=[_span(entity, both[1]) for entity in both[0]],
         after=[_span(entity, both[0]) for entity in both[1]],
         changes=[(d.kind, _entity(d.text, d.baseline), _entity(d.text, d.candidate), d.effect) for d in changed],
-        types=sorted({entity.type for entity in found}),
-        effects=sorted({d.effect for d in changed}),
+        types=tuple(sorted({entity.type for entity in found})),
+        effects=tuple(sorted({d.effect for d in changed})),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,9 +15,11 @@ from .content import Bars, Chart, Part, Report, Section
 from .decision import Decision
 from .document import Beside, report_of
 from .notes import notes
+from .page import page
 from .tables import as_csv
 
 REPORT = "report.md"
+PAGE = "report.html"
 DECISION = "decision.json"
 TABLE = "table.csv"
 DEPENDENCIES = "dependencies.json"
@@ -38,8 +40,14 @@ def write_report(
     if beside.differences:
         write_json(directory / DIFFERENCES, beside.differences)
     report = report_of(results, rows, decision, beside)
+    write_page(directory / PAGE, report)
     write_markdown(directory / REPORT, report)
     return directory / REPORT
+
+
+def write_page(path: Path, report: Report) -> None:
+    """Write a report as one HTML page."""
+    write_text(path, page(report))
 
 
 def write_markdown(path: Path, report: Report) -> None:
@@ -47,6 +55,14 @@ def write_markdown(path: Path, report: Report) -> None:
     for chart in charts(report.sections):
         write_text(path.parent / PLOTS / f"{chart.name}.svg", svg.alone(chart))
     write_text(path, markdown.document(report, PLOTS))
+
+
+# By format, the file of a report and what writes it.
+WRITERS: Mapping[str, tuple[str, Callable[[Path, Report], None]]] = {
+    "html": (PAGE, write_page),
+    "md": (REPORT, write_markdown),
+    "json": ("report.json", write_json),
+}
 
 
 def charts(parts: Sequence[Part]) -> Iterator[Chart | Bars]:

@@ -14,8 +14,19 @@ from html import escape
 from ..core import text
 from .content import Bars, Chart, Point, Series
 
-COLOURS = ("#0072b2", "#c44e00", "#00805f", "#b1558c", "#a36a00", "#2b8cbe", "#555555", "#7b3f98")
-DARK_COLOURS = ("#56b4e9", "#ff8b4d", "#2fc79a", "#e39bc4", "#e6a93a", "#9ad3f5", "#bbbbbb", "#c79be0")
+COLOURS = ("#0072b2", "#c44e00", "#00805f", "#b1558c", "#a36a00", "#2b8cbe", "#555555", "#7b3f98", "#8a1c1c", "#3f51b5")
+DARK_COLOURS = (
+    "#56b4e9",
+    "#ff8b4d",
+    "#2fc79a",
+    "#e39bc4",
+    "#e6a93a",
+    "#9ad3f5",
+    "#bbbbbb",
+    "#c79be0",
+    "#ff9d9d",
+    "#a5b4ff",
+)
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 4", "4 4", "1 4", "8 3 1 3 1 3")
 SHAPES = (
     "M-1,0A1,1 0 1 0 1,0A1,1 0 1 0 -1,0Z",
@@ -141,8 +152,7 @@ def _dot(point: Point, a: float, b: float, y: Scale, i: int) -> Iterator[str]:
 
 def inside_bars(bars: Bars) -> str:
     """What is drawn in the frame of stacked bars, a band of `BAR_HEIGHT` pixels for each category."""
-    totals = [sum(values[i] for _, values in bars.parts) for i in range(len(bars.categories))]
-    x = Scale([0.0, *totals], zero=True)
+    x = _bar_scale(bars)
     out: list[str] = []
     for tick in x.ticks:
         at = _percent(x.share(tick))
@@ -162,6 +172,30 @@ def inside_bars(bars: Bars) -> str:
                 )
                 before += values[i]
     return "".join(out)
+
+
+def places(chart: Chart | Bars) -> Iterator[tuple[float, float, str]]:
+    """Where each point lies in the frame, from 0 to 1 from its upper left corner, and what it says."""
+    if isinstance(chart, Bars):
+        x = _bar_scale(chart)
+        before = [0.0] * len(chart.categories)
+        for part, values in chart.parts:
+            for i, value in enumerate(values):
+                if value > 0:
+                    middle = (i * 2 * BAR_HEIGHT + 22 + (BAR_HEIGHT - 4) / 2) / (len(values) * 2 * BAR_HEIGHT)
+                    yield x.share(before[i] + value / 2), middle, f"{chart.categories[i]}, {part}: {value:+.1f}"
+                    before[i] += value
+        return
+    across, up = scales(chart)
+    for series in chart.series:
+        if not series.guide:
+            for point in series.points:
+                yield across.share(point.x), 1 - up.share(point.y), point.says
+
+
+def _bar_scale(bars: Bars) -> Scale:
+    totals = [sum(values[i] for _, values in bars.parts) for i in range(len(bars.categories))]
+    return Scale([0.0, *totals], zero=True)
 
 
 def names(chart: Chart | Bars) -> list[str]:
@@ -185,7 +219,7 @@ def mark(i: int, *, bars: bool = False, dots: bool = False) -> str:
 
 
 STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#333}.grid{stroke:#ddd}.limit{stroke:#b00020;stroke-dasharray:6 3}"
+    "text{font:12px system-ui,sans-serif;fill:#333}.grid{stroke:#ddd}.limit{stroke:#333;stroke-dasharray:6 3}"
     ".guide{fill:none;stroke:#777;stroke-dasharray:4 4}.line{fill:none;stroke-width:2}.dot,.bar{stroke:#fff;"
     "stroke-width:.1}.bar{stroke-width:1}.ring{fill:none;stroke:#333;stroke-width:1.5}.whisker{stroke-width:1.5}"
     + "".join(

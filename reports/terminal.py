@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -13,13 +12,10 @@ from rich.text import Text as Line
 
 from ..core import text
 from .content import Bars, Chart, Code, Part, Points, Report, Section, Sentences, Table, Text
+from .formatting import KEPT, glued
 
 GAP = 2
 
-# A space between a figure and its unit, and what keeps them on one line.
-_UNIT = re.compile(r"(?<=\d) (?=%|/s|(?:[kMG]?B|m?s|pp)\b)")
-_FIGURE = re.compile(r"[-+±]?\d")
-_KEPT = "\u00a0"
 
 # A column of sentences is broken at spaces, one of figures never; this wide and wider it holds sentences.
 SENTENCE = 32
@@ -86,11 +82,11 @@ def wrapped(said: str, width: int, first: str = "", rest: str = "") -> list[str]
     line = text.line(said)
     if not width:
         return [first + line]
-    whole = _UNIT.sub(_KEPT, line)
+    whole = glued(line)
     wide = textwrap.wrap(
         whole, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
-    return [one.replace(_KEPT, " ") for one in wide] or [first]
+    return [one.replace(KEPT, " ") for one in wide] or [first]
 
 
 def table(given: Table, width: int) -> RenderableType:
@@ -112,7 +108,7 @@ def table(given: Table, width: int) -> RenderableType:
             sentence = width > 0 and sizes[i] > SENTENCE
             grid.add_column(
                 headings[i],
-                justify="right" if i and not sentence and any(map(_FIGURE.match, figures[i])) else "left",
+                justify="right" if i and not sentence and given.has_figures(i) else "left",
                 no_wrap=not sentence,
                 overflow="fold",
                 max_width=max(SENTENCE, width - GAP - sizes[0] - 2) if sentence else None,

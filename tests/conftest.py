@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -31,8 +33,6 @@ def make_checkpoint(
     directory: Path, *, window: int = 64, seed: int = 0, decoding: str = "constrained", labels: Sequence[str] = LABELS
 ) -> Path:
     """A ConvBERT of two small layers with random weights and the embedded tokenizer."""
-    import shutil
-
     import torch
     from slimner import zoo
     from transformers import ConvBertConfig, ConvBertForTokenClassification
@@ -174,3 +174,28 @@ def small_workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("workload") / "small.txt"
     path.write_text("\n".join(f"第{i}次会议今天在上海举行。" for i in range(10)) + "\n", encoding="utf-8")
     return path
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium; without it the tests that need it are skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; nox -s browser installs it")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield launched
+        launched.close()

@@ -105,6 +105,7 @@ def test_a_report_is_complete_and_reads_back(tmp_path: Path) -> None:
         "decision.json",
         "table.csv",
         "report.md",
+        "report.html",
         "plots/f1-memory.svg",
         "plots/f1-p50.svg",
         "plots/latency.svg",

@@ -1,10 +1,9 @@
-"""A real server in Gunicorn and a real browser; without a browser the tests that need one are skipped."""
+"""A real server in Gunicorn and a real browser."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,17 +12,6 @@ import pytest
 from slimner import zoo
 from slimner.bench.server import gunicorn, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 TOKEN = "correct-horse"
 
 Ask = Callable[[str], list[dict[str, Any]]]
@@ -68,18 +56,6 @@ def ask(server: str) -> Ask:
         return found
 
     return entities
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; nox -s browser installs it")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

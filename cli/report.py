@@ -1,0 +1,75 @@
+"""`slimner report`: what a run found, as a page, as Markdown, or in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Group
+
+from ..core.errors import UserError
+from ..core.store import write_text
+from ..jobs import report as report_job
+from ..reports import terminal
+from ..reports.report import TABLE, WRITERS
+from ..reports.tables import as_csv
+from . import options
+
+FORMATS = (*WRITERS, "csv")
+
+
+def _formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise click.BadParameter(f"'{unknown[0]}' is not one of {', '.join(FORMATS)}")
+    return names or ("html",)
+
+
+@click.command(short_help="A report to send on: one page that opens offline, Markdown, CSV, JSON.")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR|FILE.html",
+    help="Directory to write to, or the page itself. [default: print the report]",
+)
+@click.option(
+    "--format",
+    "formats",
+    default="html",
+    show_default=True,
+    callback=_formats,
+    metavar="html,md,csv,json",
+    help="What to write into a directory, with commas: report.html, report.md, table.csv, report.json.",
+)
+@options.policy
+@options.debug
+def report(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...], policy_file: Path | None) -> None:
+    """Report on RESULTS, recorded by `slimner run` (its directory, or its results.json); nothing is measured, and no
+    model is needed.
+
+    What `slimner load --json` and `slimner ledger --json` printed may be given too: it becomes load curves and minimum
+    memory. In the directory of a run, files named load*.json and ledger*.json are found by themselves.
+
+    \b
+    slimner report slimner-report
+    slimner report slimner-report --out report.html
+    slimner report slimner-report load.json --out share --format html,md,csv
+    """
+    if out is not None and out.suffix == ".html" and formats != ("html",):
+        raise UserError(f"--format {','.join(formats)} needs a directory, and --out is {out}", "give --out a directory")
+    found = report_job(results, policy=options.policy_of(policy_file))
+    if out is None:
+        console = options.out_console()
+        for part in terminal.report(found.report, console.room):
+            console.print(part, soft_wrap=not isinstance(part, Group))
+        return
+    page = out.suffix == ".html"
+    for name in formats:
+        path = out if page else out / (TABLE if name == "csv" else WRITERS[name][0])
+        if name == "csv":
+            write_text(path, as_csv(found.rows, found.decision.winner))
+        else:
+            WRITERS[name][1](path, found.report)
+        options.tell("report", str(path))
