@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..bench.pairs import Pair
+from ..core.records import BuildRecord, EvaluationRecord, MeasurementRecord
 
 
 class Progress(Protocol):
@@ -21,6 +22,9 @@ class Progress(Protocol):
 
     def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
         """Something failed; with `counts` it was a step of the phase."""
+
+    def found(self, record: BuildRecord | EvaluationRecord | MeasurementRecord) -> None:
+        """A step gave a record of a variant."""
 
     def note(self, message: str) -> None:
         """Something a reader has to know."""
@@ -39,6 +43,9 @@ class Silent:
         """Do nothing."""
 
     def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
+        """Do nothing."""
+
+    def found(self, record: BuildRecord | EvaluationRecord | MeasurementRecord) -> None:
         """Do nothing."""
 
     def note(self, message: str) -> None:

@@ -260,9 +260,8 @@ class Pipeline:
             return None
         self.artifacts[variant.name] = artifact
         spent = f"{time.monotonic() - begun:.1f} s"
-        self.progress.done("build", f"{variant.name} ({'cached' if cached else spent})")
         manifest = artifact.manifest
-        return BuildRecord(
+        record = BuildRecord(
             variant=variant.name,
             artifact=manifest.name,
             size_bytes=manifest.size_bytes,
@@ -271,6 +270,9 @@ class Pipeline:
             cached=cached,
             parity=manifest.parity,
         )
+        self.progress.found(record)
+        self.progress.done("build", f"{variant.name} ({'cached' if cached else spent})")
+        return record
 
     def _evaluate(self, variant: str, corpus: Corpus) -> EvaluationRecord | None:
         step = f"evaluate {variant}"
@@ -288,6 +290,7 @@ class Pipeline:
                 self._fail(variant, "evaluate", error)
                 return None
             self._keep(step, record)
+        self.progress.found(record)
         self.progress.done("evaluate", f"{variant} F1 {record.strict.f1 * 100:.2f}")
         return record
 
@@ -305,6 +308,7 @@ class Pipeline:
                 self._fail(variant, "measure", error)
                 return None
             self._keep(step.name, record)
+        self.progress.found(record)
         self.progress.done("measure", f"{variant}, process {step.repetition}")
         return record
 

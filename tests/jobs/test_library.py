@@ -77,6 +77,9 @@ class Heard:
     def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
         self.told.append(("failed", phase))
 
+    def found(self, record: object) -> None:
+        self.told.append(("found", type(record).__name__))
+
     def note(self, message: str) -> None:
         self.told.append(("note", message))
 

@@ -25,6 +25,9 @@ class Counting:
     def failed(self, phase: str, what: str, *, counts: bool = True) -> None:
         pass
 
+    def found(self, record: object) -> None:
+        pass
+
     def note(self, message: str) -> None:
         pass
 
