@@ -187,9 +187,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     decided: bool
     reservations: Sequence[str]
-    figures: Sequence[tuple[str, str, str, str]]
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    figures: Sequence[tuple[str, str, str, str]] = ()
 
     def with_sections(self, *sections: Section, before: str = "") -> Report:
         """The report with more sections: at the end, or before the one of that title."""
