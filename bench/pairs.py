@@ -13,7 +13,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from ..core import child
 from ..core.errors import ChildError
 from ..core.journal import Journal
+from ..core.locks import measuring_alone
 from ..core.machine import thread_environment
 from ..core.paired import LOOKS
 from ..core.records import MeasurementRecord, Measuring, Record
@@ -111,15 +112,18 @@ def measure_pairs(
     *,
     concurrent: bool = False,
     journal: Journal | None = None,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Iterator[Pair]:
     """Pairs of fresh processes, one after the other, for as long as they are asked for.
 
-    With a journal, those that an interrupted measurement has kept come first. ChildError as soon as a process fails.
+    With a journal, those that an interrupted measurement has kept come first. A pair waits while another slimner
+    process measures on this machine; `tell` hears of it. ChildError as soon as a process fails.
     """
     for number, first in enumerate(order(settings.seed), 1):
         pair = journal.get(f"pair {number}", Pair) if journal else None
         if pair is None:
-            pair = _measure(baseline, candidate, workload, settings, number, first, concurrent)
+            with measuring_alone(tell):
+                pair = _measure(baseline, candidate, workload, settings, number, first, concurrent)
             if journal:
                 journal.put(f"pair {number}", pair)
         yield pair

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -126,6 +127,38 @@ class Child(Generic[T]):
         return ""
 
 
+class Group:
+    """Children that threads start which have joined it, to be ended together."""
+
+    _of_thread = threading.local()
+
+    def __init__(self) -> None:
+        self._children: list[Child[Any]] = []
+        self._ended = False
+        self._changing = threading.Lock()
+
+    def join(self) -> None:
+        """From now on, what this thread starts belongs to the group."""
+        self._of_thread.group = self
+
+    def end(self) -> None:
+        """Kill the children, and whatever is started later."""
+        with self._changing:
+            self._ended = True
+            for one in self._children:
+                one.kill()
+
+    @classmethod
+    def add(cls, started: Child[Any]) -> None:
+        """A child was started in this thread."""
+        group: Group | None = getattr(cls._of_thread, "group", None)
+        if group is not None:
+            with group._changing:
+                group._children.append(started)
+                if group._ended:
+                    started.kill()
+
+
 class Call(Generic[T]):
     """A job with its arguments, to be run in a fresh interpreter; made by `call`."""
 
@@ -169,7 +202,9 @@ class Call(Generic[T]):
                 },
                 start_new_session=True,
             )
-        return Child(process, directory, self.kind)
+        started = Child(process, directory, self.kind)
+        Group.add(started)
+        return started
 
 
 def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:

@@ -68,6 +68,7 @@ VARIABLES = {
     "SLIMNER_DEBUG": "any value: `--debug` for every command",
     "SLIMNER_LOG_LEVEL": "log level of the server: debug, info, warning, error [default: info]",
     "SLIMNER_PRELOAD": "0: each worker of the server loads the model itself, instead of sharing one [default: 1]",
+    "SLIMNER_MEASURE_TOGETHER": "any value: a measurement does not wait while another slimner process measures",
     "SLIMNER_TOKEN": "the token itself, in place of `--token-file`",
     "NO_COLOR": "any value: no colour on the terminal",
     "GITHUB_OUTPUT": "file that `slimner gate --github` adds its outcome and exit code to; GitHub sets it",

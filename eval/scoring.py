@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import multiprocessing
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,10 @@ from ..variants.labels import spans
 from ..variants.predictor import Tagging
 from .corpora import Corpus, CorpusSource, Sentence, read_corpus
 from .matching import count_matches
+
+# Fewer characters a process are scored before another process has loaded its libraries.
+LEAST_CHARACTERS = 50_000
+PARTS_EACH = 8
 
 
 def predict(predictor: Predictor, sentences: Sequence[Sentence]) -> list[list[str]]:
@@ -94,14 +102,15 @@ def _score(row: dict[str, Any]) -> Score:
     )
 
 
-def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
-    """Score an artifact on a corpus; CorpusError if gold has types the model does not know."""
+def evaluate(directory: Path, corpus: Corpus, threads: int, processes: int = 1) -> EvaluationRecord:
+    """Score an artifact on a corpus; CorpusError if gold has types the model does not know.
+
+    A large corpus is divided over at most so many processes, which changes no tag.
+    """
     manifest = read_manifest(directory)
     corpus.require_types(manifest.labels.types)
-    predictor = open_predictor(directory, threads=threads)
-    started = time.perf_counter()
-    predicted = [corpus.names(tags) for tags in predict(predictor, corpus.sentences)]
-    seconds = time.perf_counter() - started
+    tags, seconds = divided(directory, corpus.sentences, threads, processes)
+    predicted = [corpus.names(found) for found in tags]
     gold = [list(sentence.tags) for sentence in corpus.sentences]
     if not any(tag != "O" for tags in (*gold, *predicted) for tag in tags):
         nothing = Score(precision=0.0, recall=0.0, f1=0.0, support=0)
@@ -125,6 +134,37 @@ def evaluate(directory: Path, corpus: Corpus, threads: int) -> EvaluationRecord:
     )
 
 
-def evaluate_in_child(directory: Path, corpus: CorpusSource, threads: int) -> EvaluationRecord:
+def divided(
+    directory: Path, sentences: Sequence[Sentence], threads: int, processes: int
+) -> tuple[list[list[str]], float]:
+    """Predicted tags of each sentence, and the seconds it took: in this process, or in several for a large corpus.
+
+    Each of them opens the artifact by itself: they are forked before a back end is loaded, which might not survive it.
+    """
+    characters = sum(len(sentence.text) for sentence in sentences)
+    processes = min(processes, characters // LEAST_CHARACTERS)
+    if processes < 2:
+        predictor = open_predictor(directory, threads=threads)
+        started = time.perf_counter()
+        return predict(predictor, sentences), time.perf_counter() - started
+    started = time.perf_counter()
+    size = math.ceil(len(sentences) / (processes * PARTS_EACH))
+    starts = range(0, len(sentences), size)
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        asked = [pool.submit(_predict_part, directory, sentences[at : at + size], threads) for at in starts]
+        return [tags for part in asked for tags in part.result()], time.perf_counter() - started
+
+
+def _predict_part(directory: Path, sentences: Sequence[Sentence], threads: int) -> list[list[str]]:
+    return predict(_opened(directory, threads), sentences)
+
+
+@functools.cache
+def _opened(directory: Path, threads: int) -> Predictor:
+    """The predictor of this process, which is asked part after part."""
+    return open_predictor(directory, threads=threads)
+
+
+def evaluate_in_child(directory: Path, corpus: CorpusSource, threads: int, processes: int) -> EvaluationRecord:
     """The child's job."""
-    return evaluate(directory, read_corpus(corpus), threads)
+    return evaluate(directory, read_corpus(corpus), threads, processes)

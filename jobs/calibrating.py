@@ -80,7 +80,7 @@ def calibrate(
         copy = Path(directory) / opened.path.name  # its own files: how the kernel lays out their pages is noise, too
         shutil.copytree(opened.path, copy)
         progress.phase("measure", pairs)
-        for pair in measure_pairs(opened.path, copy, texts.source, settings, journal=journal):
+        for pair in measure_pairs(opened.path, copy, texts.source, settings, journal=journal, tell=progress.note):
             tally.take(pair)
             tell(pair, progress)
             if tally.ended:

@@ -15,6 +15,7 @@ from ..core.cache import cache_directory
 from ..core.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, UserError
 from ..core.gate_records import Outcome
 from ..core.journal import Journal
+from ..core.locks import measuring_alone
 from ..core.machine import boot_id, describe
 from ..core.metrics import metric_of
 from ..core.records import EvaluationRecord, Measuring, Record, RunSettings
@@ -198,6 +199,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
             self.settings,
             concurrent=any(name.startswith("qps") for name in question.margins),
             journal=journal,
+            tell=progress.note,
         ):
             look = tally.take(pair)
             tell(pair, progress)
@@ -284,6 +286,8 @@ def _as_recorded(
     progress.phase("measure", settings.repetitions)
     measured = []
     for repetition in range(1, settings.repetitions + 1):
-        measured.append(measure_timed(Step(artifact=artifact.path, repetition=repetition), workload.source, settings))
+        step = Step(artifact=artifact.path, repetition=repetition)
+        with measuring_alone(progress.note):
+            measured.append(measure_timed(step, workload.source, settings))
         progress.done("measure", f"{label}, process {repetition}")
     return msgspec.structs.replace(side, measurements=tuple(measured))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..bench import Workload, measure, steps
+from ..core.locks import measuring_alone
 from ..core.machine import describe
 from ..core.records import BenchReport, Measuring
 from ..reports.notes import measurement_notes
@@ -39,7 +40,8 @@ def bench(
     records = []
     for step in todo:
         progress.now("measure", f"{opened.manifest.variant} on {len(texts.texts)} texts")
-        records.append(measure(step, texts.source, settings))
+        with measuring_alone(progress.note):
+            records.append(measure(step, texts.source, settings))
         progress.done("measure", f"{opened.manifest.variant}, process {step.repetition}")
     return BenchReport(
         machine=describe(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..core import child
 from ..core.errors import UserError
 from ..core.machine import thread_environment
+from ..core.parallel import room
 from ..core.records import EvaluationRecord
 from ..eval import Corpus, CorpusSource, Differences
 from ..eval import differences as differences_between
@@ -17,11 +18,26 @@ from .inputs import artifact_in, require, source_of
 from .progress import SILENT, Progress
 from .unknown import tell_unknown
 
+# What a process that scores needs besides its model: torch, where the variant runs on it, and the corpus.
+SCORING_BYTES = 500e6
+SCORING_SHARE = 3.0
 
-def score(artifact: Artifact, corpus: Corpus, *, threads: int, timeout_s: float) -> EvaluationRecord:
-    """Score an artifact in a process of its own; CorpusError if the corpus has types that the model does not know."""
+
+def scored_at_a_time(artifact: Artifact, threads: int) -> int:
+    """How many processes that score this artifact fit side by side."""
+    return room(SCORING_BYTES + SCORING_SHARE * artifact.manifest.size_bytes, threads)
+
+
+def score(
+    artifact: Artifact, corpus: Corpus, *, threads: int, timeout_s: float, processes: int | None = None
+) -> EvaluationRecord:
+    """Score an artifact in a process of its own; CorpusError if the corpus has types that the model does not know.
+
+    A large corpus is divided over `processes`, by default as many as there is room for.
+    """
     corpus.require_types(artifact.manifest.labels.types)
-    scoring = child.call(evaluate_in_child, artifact.path, corpus.source, threads)
+    processes = processes or scored_at_a_time(artifact, threads)
+    scoring = child.call(evaluate_in_child, artifact.path, corpus.source, threads, processes)
     return scoring.run(timeout_s=timeout_s, environment=thread_environment(threads))
 
 

@@ -9,8 +9,6 @@ A part is cut to what its state vouches for before anything is added, so it neve
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from ...core.errors import UserError
+from ...core.locks import held_file, holder
 from ...core.outside import read_json
 from ...core.store import sha256_of, write_json
 from .answers import Answered, Failure, Form, csv_header
@@ -53,7 +52,6 @@ class State(msgspec.Struct, kw_only=True):
     """How far a part is: sizes of the files that are vouched for, and where the input goes on."""
 
     identity: str
-    process: int
     place: Place
     bytes: int
     errors_bytes: int
@@ -143,7 +141,7 @@ class FileOutput(Output):
         self._identity = sha256_of(identity)
         for path in (self._part, self._part_errors):
             path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(form, _open_locked(self._part, self._state), _open(self._part_errors))
+        super().__init__(form, _open_locked(self._part), _open(self._part_errors))
         left = None if fresh else self._left()
         if left:
             self.place, self.counts = left.place, left.counts
@@ -201,7 +199,6 @@ class FileOutput(Output):
         os.fdatasync(self._errors)
         state = State(
             identity=self._identity,
-            process=os.getpid(),
             place=self.place,
             bytes=os.lseek(self._results, 0, os.SEEK_CUR),
             errors_bytes=os.lseek(self._errors, 0, os.SEEK_CUR),
@@ -220,24 +217,14 @@ def _cut(descriptor: int, size: int) -> None:
     os.lseek(descriptor, size, os.SEEK_SET)
 
 
-def _open_locked(part: Path, state: Path) -> int:
-    """The part, for this process alone; UserError says who holds it."""
-    while True:
-        descriptor = _open(part)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            holder = ""
-            with contextlib.suppress(UserError):
-                holder = f" (process {read_json(state, State).process})"
-            raise UserError(
-                f"another slimner predict{holder} is writing {part}", "wait for it, or name another file with --out"
-            ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(part)):
-                return descriptor
-        os.close(descriptor)  # the other process has just finished it
+def _open_locked(part: Path) -> int:
+    """The part, for this process alone; UserError says who has it."""
+    try:
+        return held_file(part)
+    except BlockingIOError:
+        raise UserError(
+            f"another slimner predict{holder(part)} is writing {part}", "wait for it, or name another file with --out"
+        ) from None
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

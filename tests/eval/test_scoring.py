@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slimner.core.machine import describe
+from slimner.core import child
+from slimner.core.machine import describe, thread_environment
 from slimner.core.records import EvaluationRecord, Score, TypeCount
-from slimner.eval import Sentence, f1_change, f1_interval, read_corpus
-from slimner.eval.scoring import align, count, evaluate, score
+from slimner.eval import CorpusSource, Sentence, f1_change, f1_interval, read_corpus
+from slimner.eval.scoring import LEAST_CHARACTERS, align, count, evaluate, evaluate_in_child, score
 from slimner.variants.predictor import Tagging
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -161,3 +163,19 @@ def test_a_corpus_without_entities_scores_zero_and_not_an_error(artifacts: dict[
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "。", "entities": []}\n')
     assert evaluate(artifacts["fp32"], read_corpus(str(path)), 1).strict.support == 0
+
+
+@pytest.mark.parametrize("variant", ["onnx-int8", "fp32"])
+def test_a_corpus_divided_over_processes_has_the_record_of_one_that_is_not(
+    variant: str, artifacts: dict[str, Path], small_corpus: Path, tmp_path: Path
+) -> None:
+    large, content = tmp_path / "large.jsonl", small_corpus.read_text(encoding="utf-8")
+    characters = sum(len(sentence.text) for sentence in read_corpus(str(small_corpus)).sentences)
+    large.write_text(content * (2 * LEAST_CHARACTERS // characters + 1), encoding="utf-8")
+    one, two = (
+        child.call(evaluate_in_child, artifacts[variant], CorpusSource(name=str(large)), 1, processes).run(
+            timeout_s=300, environment=thread_environment(1)
+        )
+        for processes in (1, 2)
+    )
+    assert msgspec.structs.replace(two, seconds=one.seconds) == one
