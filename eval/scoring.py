@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import multiprocessing
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..core.child import die_with_parent
 from ..core.machine import describe
 from ..core.records import EvaluationRecord, Found, Score, TypeCount
 from ..variants import Predictor, open_predictor, read_manifest
@@ -150,7 +152,8 @@ def divided(
     started = time.perf_counter()
     size = math.ceil(len(sentences) / (processes * PARTS_EACH))
     starts = range(0, len(sentences), size)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         asked = [pool.submit(_predict_part, directory, sentences[at : at + size], threads) for at in starts]
         return [tags for part in asked for tags in part.result()], time.perf_counter() - started
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from slimner.core.locks import held_directory
 from slimner.core.store import read_results
 
 from ..conftest import Slimner, command, decided
@@ -339,3 +340,10 @@ def test_a_checkpoint_that_transformers_refuses_is_one_line_and_exit_code_2(
     assert done.returncode == 2, done.stdout + done.stderr
     assert "transformers cannot load it" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_runs_do_not_write_one_report(slimner: Slimner, tmp_path: Path) -> None:
+    with held_directory(tmp_path / "report"):
+        second = slimner("run", "--out", "report")
+    assert second.returncode == 2
+    assert f"report is being written by another slimner (process {os.getpid()})" in second.stderr
