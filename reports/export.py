@@ -59,7 +59,7 @@ def to_github_benchmark(results: Results, rows: Sequence[Row]) -> list[dict[str,
             value, unit, half = figure.value, metric.unit.replace("bytes", "B"), figure.half_width
             title = f"{results.checkpoint.name} {row.variant} {metric.title}"
             if metric is F1:
-                value, unit, title = 100 * (1 - value), "%", f"{title} error (100 - F1)"
+                value, unit, title = round(100 * (1 - value), 6), "%", f"{title} error (100 - F1)"
                 half = half and 100 * half
             entry: dict[str, Any] = {"name": title, "unit": unit, "value": value}
             if half is not None:

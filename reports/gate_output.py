@@ -76,7 +76,7 @@ def summary(record: GateRecord) -> str:
     folded = [("All checks", checks)]
     folded += [
         (
-            f"{text.markdown(c.candidate.variant)} against {text.markdown(c.baseline.variant)}",
+            text.markdown(_compared(c)),
             md.section(comparison_section(c), 3),
         )
         for c in record.comparisons
@@ -114,6 +114,12 @@ def _verdict(record: GateRecord) -> str:
         "failed": "The gate could not be judged.",
     }
     return f"**{words.get(record.outcome, record.outcome)}**"
+
+
+def _compared(comparison: Comparison) -> str:
+    """The title of a comparison."""
+    one, two = comparison.candidate.variant, comparison.baseline.variant
+    return f"Figures of {one}" if one == two else f"Figures of {one} against {two}"
 
 
 def _short(message: str) -> str:

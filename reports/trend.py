@@ -95,12 +95,12 @@ def report_on(entries: Sequence[HistoryEntry]) -> Report:
     last = [change for run in series.values() for change in changes(run) if change.index == len(run) - 1]
     worse = [f"{change.variant} {change.metric.title}" for change in last if change.worse]
     return Report(
-        title=f"{len(entries)} runs",
+        title=_runs(len(entries)),
         decision=f"Worse in the newest runs: {', '.join(worse)}." if worse else "No newest run is shown to be worse.",
         decided=not worse,
         reservations=[],
         facts=[
-            ("runs", f"{len(entries)} from {min(e.started for e in entries)[:10]} to {newest.started[:10]}"),
+            ("runs", f"{len(entries)}, {min(e.started for e in entries)[:10]} to {newest.started[:10]}"),
             ("series", f"{len(series)} of one checkpoint on one kind of machine each"),
         ],
         sections=sections(entries),
@@ -183,6 +183,10 @@ def _value(entry: HistoryEntry, variant: str, metric: Metric) -> float | None:
     return figure.value if figure else None
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
 def _named(place: tuple[str, str, str, int]) -> str:
     checkpoint, cpu, instructions, cores = place
     return f"{checkpoint} on {cpu}, {instructions}, {cores} cores"
@@ -213,7 +217,7 @@ def _changed(series: dict[tuple[str, str, str, int], list[HistoryEntry]]) -> Sec
 
 def _trend(run: Sequence[HistoryEntry], number: int) -> Section:
     marked = {(c.index, c.variant, c.metric.name): c.kind for c in reversed(changes(run))}
-    parts: list[Part] = [Text(f"{len(run)} runs, {run[0].started[:10]} to {run[-1].started[:10]}.")]
+    parts: list[Part] = [Text(f"{_runs(len(run))}, {run[0].started[:10]} to {run[-1].started[:10]}.")]
     others: list[Part] = []
     for metric in METRICS.values():
         if metric.column and any(_value(entry, name, metric) is not None for entry in run for name in _variants(run)):
@@ -258,12 +262,12 @@ def _chart(run: Sequence[HistoryEntry], metric: Metric, number: int, marked: dic
             cells.append(Cell(shown, _value(entry, name, metric)))
         lines.append((*cells, entry.winner or "none"))
     lines.reverse()
-    left = f" The last {MOST_DRAWN} of {len(run)} runs are drawn." if first else ""
+    left = f" The last {MOST_DRAWN} of {_runs(len(run))} are drawn." if first else ""
     return Chart(
         name=f"trend-{number}-{metric.name}",
         title=f"{metric.title} by run",
         caption=f"{metric.title} ({metric.meaning}) with its 95 % interval, run by run; where it changed is ringed."
-        f"{left} The table has the last {min(len(run), MOST_LINES)} runs, the newest first.",
+        f"{left} The table has the last {_runs(min(len(run), MOST_LINES))}, the newest first.",
         x=Axis(title="run"),
         y=Axis(title=f"{metric.title}, {unit}"),
         series=drawn,
