@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..core.store import write_text
+from ..core.errors import UserError
 from ..jobs.history import HISTORY, add_to_history, read_history
-from ..reports import markdown
+from ..reports.report import WRITERS
 from ..reports.trend import report_on
 from ..reports.verdicts import change_of
 from . import options
@@ -60,14 +60,19 @@ def add(results: Path, directory: Path, branch: str | None, as_json: bool) -> No
 @history.command(short_help="Show what changed, and every series over time.")
 @_directory
 @_branch
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there as Markdown.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html|FILE.md|FILE.json",
+    help="Write it there: a page that opens offline, Markdown, or JSON.",
+)
 @options.output
 def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -> None:
     """Show what changed from run to run, the trend of each figure, and which variant wins on which machine.
 
     \b
     slimner history show
-    slimner history show --branch slimner-history --out history.md
+    slimner history show --branch slimner-history --out history.html
     """
     entries = read_history(directory, branch=branch)
     if as_json:
@@ -75,7 +80,9 @@ def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -
         return
     report = report_on(entries)
     if out:
-        write_text(out, markdown.document(report))
+        if out.suffix[1:] not in WRITERS:
+            raise UserError(f"--out {out}: it ends in none of .html, .md and .json", "give the file one of them")
+        WRITERS[out.suffix[1:]][1](out, report)
         options.say(f"wrote    {out}")
         return
     options.say(f"{report.title}. {report.decision}")

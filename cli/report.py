@@ -49,12 +49,15 @@ def report(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]
     """Report on RESULTS, recorded by `slimner run` (its directory, or its results.json); nothing is measured, and no
     model is needed.
 
+    Several results, a directory of reports or a history are also shown over time, by machine and by checkpoint.
+
     What `slimner load --json` and `slimner ledger --json` printed may be given too: it becomes load curves and minimum
     memory. In the directory of a run, files named load*.json and ledger*.json are found by themselves.
 
     \b
     slimner report slimner-report
     slimner report slimner-report --out report.html
+    slimner report old-report new-report --out report.html
     slimner report slimner-report load.json --out share --format html,md,csv
     """
     if out is not None and out.suffix == ".html" and formats != ("html",):

@@ -11,7 +11,7 @@ import datetime
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -71,27 +71,16 @@ def read_history(directory: str | Path = HISTORY, *, branch: str | None = None) 
     return sorted(entries, key=lambda entry: entry.started)
 
 
-def entries_of(paths: Sequence[str | Path]) -> list[HistoryEntry]:
-    """Several results, reports, directories of them, or histories, as entries: each run against the one before it."""
+def entries_of(runs: Iterable[Results]) -> list[HistoryEntry]:
+    """Whole results as entries of a history, each run against the one before it in its series, the oldest first."""
     found: list[HistoryEntry] = []
-    runs: list[Results] = []
-    for path in map(Path, paths):
-        if (path / RUNS).is_dir():
-            found += read_history(path)
-        elif path.is_dir() and results_in(path) == path:
-            inside = sorted({*path.glob("*.json"), *path.glob("*/results.json")})
-            runs += [read_results(file) for file in inside]
-        else:
-            runs.append(read_results(results_in(path)))
     newest: dict[str, Results] = {}
     for record in sorted(runs, key=lambda record: record.started):
         rows, order = choices(record)
         series = _series(record)
         found.append(entry_of(record, rows, decide(rows, order).winner, newest.get(series)))
         newest[series] = record
-    if not found:
-        raise UserError("there are no results in what was given", "give results.json files or reports of slimner run")
-    return sorted(found, key=lambda entry: entry.started)
+    return found
 
 
 def _add(record: Results, policy: Policy | None, directory: Path) -> Added:

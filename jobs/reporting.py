@@ -15,10 +15,11 @@ from ..core.outside import decode, read_bytes, read_json
 from ..core.records import Results
 from ..core.store import RESULTS, read_results
 from ..eval import Differences
-from ..reports import Beside, Decision, Policy, Row, decide, report_of
-from ..reports.content import Report
+from ..reports import Beside, Decision, Policy, Row, decide, report_of, trend
+from ..reports.content import Report, Section
 from ..reports.report import DEPENDENCIES, DIFFERENCES
 from .deciding import choices, kept_policy
+from .history import RUNS, entries_of, read_history
 
 T = TypeVar("T")
 
@@ -44,13 +45,15 @@ class _Fields(msgspec.Struct):
 def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Reported:
     """The report on the newest results among files and directories, with what else they hold.
 
-    A directory is the report of a run, or holds files of any of these: results, load reports, memory ledgers. Without
+    A directory is the report of a run, or holds reports, or files of any of these: results, load reports, memory
+    ledgers; or it is a history. Several runs are also shown over time, by machine and by checkpoint. Without
     `policy` the decision follows the one that is kept beside the results. UserError if there are no results.
     """
     found: list[tuple[Path, Results]] = []
     loads: list[LoadReport] = []
     ledgers: list[Ledger] = []
-    for path in _files(map(Path, paths)):
+    histories = [path for path in map(Path, paths) if (path / RUNS).is_dir()]
+    for path in _files(path for path in map(Path, paths) if path not in histories):
         content = read_bytes(path)
         fields = decode(content, _Fields, path)
         if fields.measurements is not None:
@@ -66,6 +69,7 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
     found.sort(key=lambda one: one[1].started)
     path, results = found[-1]
     rows, complexity = choices(results)
+    over_time = _over_time([one for _, one in found], histories)
     decision = decide(rows, complexity, policy or kept_policy(path))
     beside = Beside(
         dependencies=_beside(path, DEPENDENCIES, ImportLedger),
@@ -73,7 +77,17 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
         loads=loads,
         ledgers=ledgers,
     )
-    return Reported(report=report_of(results, rows, decision, beside), rows=tuple(rows), decision=decision)
+    told = report_of(results, rows, decision, beside).with_sections(*over_time, before="Decision")
+    return Reported(report=told, rows=tuple(rows), decision=decision)
+
+
+def _over_time(results: Sequence[Results], histories: Sequence[Path]) -> list[Section]:
+    """What several runs say together: those that were given, and those of histories."""
+    if len(results) < 2 and not histories:
+        return []
+    entries = {entry.source: entry for entry in entries_of(results)}
+    entries |= {entry.source: entry for path in histories for entry in read_history(path)}
+    return trend.sections(list(entries.values())) if len(entries) > 1 else []
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -85,7 +99,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path / RESULTS
             yield from sorted((*path.glob("load*.json"), *path.glob("ledger*.json")))
         else:
-            inside = sorted(path.glob("*.json"))
+            inside = sorted((*path.glob("*.json"), *path.glob(f"*/{RESULTS}")))
             if not inside:
                 raise UserError(f"{path}: no results.json and no other JSON file in it", GIVE)
             yield from inside

@@ -24,6 +24,9 @@ from .verdicts import Terms, change_of, compare_sides
 MOST_DRAWN = 200
 MOST_LINES = 20
 
+# What tells series apart in a title: the first of these that the machine has.
+WIDEST = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "i8mm", "asimddp")
+
 # Figures that are drawn first; the others are folded.
 FIRST = ("f1", "memory", "p50")
 
@@ -98,7 +101,8 @@ def report_on(entries: Sequence[HistoryEntry]) -> Report:
         title=_runs(len(entries)),
         decision=f"Worse in the newest runs: {', '.join(worse)}." if worse else "No newest run is shown to be worse.",
         decided=not worse,
-        reservations=[],
+        reservations=["what limits a single run stands in its own report"],
+        figures=_first_and_last(series[newest.place]),
         facts=[
             ("runs", f"{len(entries)}, {min(e.started for e in entries)[:10]} to {newest.started[:10]}"),
             ("series", f"{len(series)} of one checkpoint on one kind of machine each"),
@@ -107,11 +111,24 @@ def report_on(entries: Sequence[HistoryEntry]) -> Report:
     )
 
 
+def _first_and_last(run: Sequence[HistoryEntry]) -> list[tuple[str, str, str, str]]:
+    """What the newest winner of a series takes, in its first run and in the newest."""
+    name = run[-1].winner or run[-1].baseline
+    found: list[tuple[str, str, str, str]] = []
+    for metric in map(METRICS.__getitem__, FIRST):
+        before, after = _value(run[0], name, metric), _value(run[-1], name, metric)
+        if before and after and len(run) > 1:
+            told = f"{metric.title} of {name}"
+            found.append((told, show(metric, before), show(metric, after), _shift(metric, before, after)[1]))
+    return found
+
+
 def sections(entries: Sequence[HistoryEntry]) -> list[Section]:
     """What changed, each series over time, then machines and checkpoints beside each other."""
     series = series_of(entries)
     found = [_changed(series)]
-    found += [_trend(run, i) for i, run in enumerate(series.values())]
+    for i, run in enumerate(series.values()):
+        found += _trend(run, i)
     if len({place[1:] for place in series}) > 1:
         found.append(_machines(series))
     if len({place[0] for place in series}) > 1:
@@ -189,7 +206,8 @@ def _runs(count: int) -> str:
 
 def _named(place: tuple[str, str, str, int]) -> str:
     checkpoint, cpu, instructions, cores = place
-    return f"{checkpoint} on {cpu}, {instructions}, {cores} cores"
+    widest = next((name for name in WIDEST if name in instructions.split("+")), "")
+    return f"{checkpoint} on {cpu}, {cores} cores{', ' if widest else ''}{widest}"
 
 
 def _changed(series: dict[tuple[str, str, str, int], list[HistoryEntry]]) -> Section:
@@ -215,16 +233,16 @@ def _changed(series: dict[tuple[str, str, str, int], list[HistoryEntry]]) -> Sec
     return Section(title="What changed", parts=[*parts, Text(nothing + METHOD)])
 
 
-def _trend(run: Sequence[HistoryEntry], number: int) -> Section:
+def _trend(run: Sequence[HistoryEntry], number: int) -> Iterator[Section]:
     marked = {(c.index, c.variant, c.metric.name): c.kind for c in reversed(changes(run))}
     parts: list[Part] = [Text(f"{_runs(len(run))}, {run[0].started[:10]} to {run[-1].started[:10]}.")]
     others: list[Part] = []
     for metric in METRICS.values():
         if metric.column and any(_value(entry, name, metric) is not None for entry in run for name in _variants(run)):
             (parts if metric.name in FIRST else others).append(_chart(run, metric, number, marked))
+    yield Section(title=f"Over time: {_named(run[-1].place)}", parts=parts)
     if others:
-        parts.append(Section(title="Other figures over time", parts=others, detail=True))
-    return Section(title=f"Over time: {_named(run[-1].place)}", parts=parts)
+        yield Section(title=f"Other figures: {_named(run[-1].place)}", parts=others, detail=True)
 
 
 def _chart(run: Sequence[HistoryEntry], metric: Metric, number: int, marked: dict[tuple[int, str, str], str]) -> Chart:
@@ -290,7 +308,12 @@ def _machines(series: dict[tuple[str, str, str, int], list[HistoryEntry]]) -> Se
     lines: list[Sequence[str | Cell]] = []
     for (checkpoint, cpu, instructions, cores), entry in newest.items():
         base = _value(entry, entry.baseline, p50)
-        cells: list[str | Cell] = [f"{cpu}, {cores} cores", instructions, checkpoint, entry.winner or "none"]
+        cells: list[str | Cell] = [
+            f"{cpu}, {cores} cores",
+            instructions.replace("+", " "),
+            checkpoint,
+            entry.winner or "none",
+        ]
         for name in names:
             value = _value(entry, name, p50)
             ratio = f", {value / base:.2f} of {entry.baseline}" if value and base and name != entry.baseline else ""

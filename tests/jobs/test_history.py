@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
-from slimner.core.errors import UserError
 from slimner.core.history_records import HistoryEntry
 from slimner.core.records import Commit, Machine, Results
 from slimner.core.statistics import Spread
 from slimner.core.store import write_json
-from slimner.jobs.history import RUNS, add_to_history, entries_of, read_history
+from slimner.jobs import report
+from slimner.jobs.history import RUNS, add_to_history, read_history
 from slimner.reports import markdown
 from slimner.reports.change_points import change_points, pettitt
 from slimner.reports.content import Chart, Report, Table
@@ -76,24 +77,38 @@ def test_runs_on_another_machine_are_a_series_of_their_own_and_stand_beside(tmp_
     add(tmp_path, here)
     entry = add(tmp_path, run(2, ms=9.0, machine=other))
     assert entry.previous is None
-    report = report_on(read_history(tmp_path / "kept"))
-    (machines,) = (section for section in report.sections if section.title == "By machine")
+    told = report_on(read_history(tmp_path / "kept"))
+    (machines,) = (section for section in told.sections if section.title == "By machine")
     (table,) = (part for part in machines.parts if isinstance(part, Table))
     by_machine = {line[0]: line for line in table.texts}
     assert set(by_machine) == {f"{name}, {here.machine.cores} cores" for name in (here.machine.cpu, "Old Xeon")}
     assert "1.12 of fp32" in by_machine[f"Old Xeon, {here.machine.cores} cores"][-1]
 
 
-def test_several_results_a_directory_of_reports_and_a_history_are_read_alike(tmp_path: Path) -> None:
+def test_several_results_a_directory_of_reports_and_a_history_are_reported_alike(tmp_path: Path) -> None:
     for day in (1, 2):
         write_json(tmp_path / "reports" / str(day) / "results.json", run(day, memory=60 + 10 * day))
         add(tmp_path, run(day, memory=60 + 10 * day))
-    files = [tmp_path / "reports" / str(day) / "results.json" for day in (2, 1)]
-    assert entries_of(files) == entries_of([tmp_path / "reports"]) == entries_of([tmp_path / "kept"])
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(UserError, match="no results"):
-        entries_of([empty])
+    two, one = [tmp_path / "reports" / str(day) / "results.json" for day in (2, 1)]
+    told = report([two, one]).report
+    assert told.sections[0].title == "What changed"
+    assert told.sections[1].title.startswith(f"Over time: m on {run(1).machine.cpu}, {run(1).machine.cores} cores")
+    assert "+14.3 %" in markdown.document(told)
+    assert report([tmp_path / "reports"]).report == report([two, tmp_path / "kept"]).report == told
+    assert "What changed" not in [section.title for section in report([two]).report.sections]
+
+
+def test_a_page_of_a_history_opens_offline_and_shows_what_changed(slimner: Slimner, tmp_path: Path) -> None:
+    for day in (1, 2):
+        add(tmp_path, run(day, memory=60 + 10 * day))
+    done = slimner("history", "show", "--dir", "kept", "--out", "history.html")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "history.html").read_text(encoding="utf-8")
+    assert "What changed" in page
+    assert "Other figures: m on" in page
+    assert not re.search(r"(?:src|href)=.?https?://", page)
+    refused = slimner("history", "show", "--dir", "kept", "--out", "history.pdf")
+    assert refused.returncode == 2
 
 
 def test_a_branch_of_git_holds_the_history_and_the_checkout_stays_as_it_is(slimner: Slimner, tmp_path: Path) -> None:
@@ -181,8 +196,8 @@ def entries_of_one(results: Results) -> list[HistoryEntry]:
     return [entry_of(results, rows_of(results), "lean")]
 
 
-def charts(report: Report) -> list[Chart]:
-    return [part for section in report.sections for part in section.parts if isinstance(part, Chart)]
+def charts(told: Report) -> list[Chart]:
+    return [part for section in told.sections for part in section.parts if isinstance(part, Chart)]
 
 
 def test_a_thousand_runs_are_read_and_told_in_a_page(tmp_path: Path) -> None:
@@ -192,13 +207,13 @@ def test_a_thousand_runs_are_read_and_told_in_a_page(tmp_path: Path) -> None:
         write.write_bytes(msgspec.json.encode(entry))
     begun = time.process_time()
     entries = read_history(tmp_path)
-    report = report_on(entries)
-    written = markdown.document(report)
+    told = report_on(entries)
+    written = markdown.document(told)
     assert time.process_time() - begun < 30
     marked = {(c.variant, c.metric.name): c.index for c in changes(entries) if c.kind == "change point"}
     assert set(marked) == {("lean", "p50"), ("lean", "memory")}
     assert abs(marked["lean", "p50"] - 400) <= 3
     assert marked["lean", "memory"] == 700
     assert len(written) < 100_000
-    assert all(len(series.points) <= 200 for chart in charts(report) for series in chart.series)
+    assert all(len(series.points) <= 200 for chart in charts(told) for series in chart.series)
     assert os.stat(tmp_path / RUNS / "0000.json").st_size < 10_000
