@@ -46,7 +46,7 @@ def add(results: Path, directory: Path, branch: str | None, as_json: bool) -> No
     """
     added = add_to_history(results, directory, branch=branch)
     if as_json:
-        options.print_json(added)
+        options.print_json(added.entry)
         return
     where = f"branch {branch}" if branch else str(directory)
     options.say(f"{'known' if added.known else 'added':<8} {added.file} in {where}")

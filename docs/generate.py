@@ -29,6 +29,7 @@ from slimner.eval.inspection import Inspection
 from slimner.jobs.predicting import Predicted
 from slimner.reports import Decision, Policy
 from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
+from slimner.reports.content import Report
 from slimner.reports.tables import csv_columns
 from slimner.reports.verdicts import margin_text
 from slimner.serve.bundle import BUNDLE_SCHEMA, Bundle, Golden
@@ -99,7 +100,12 @@ ROOTS: dict[str, tuple[object, str, int]] = {
         "`slimner diff --json`; `differences.json` holds a list, one for each variant",
         1,
     ),
-    "history": (HistoryEntry, "a file below `runs/` of a history, and in `slimner history --json`", HISTORY_SCHEMA),
+    "history": (
+        HistoryEntry | tuple[HistoryEntry, ...],
+        "a file below `runs/` of a history, and `slimner history add --json`; `show --json` prints a list",
+        HISTORY_SCHEMA,
+    ),
+    "report": (Report, "`report.json` of `slimner report --format json`", 1),
     "inspection": (Inspection, "`slimner corpus FILE --json`", 1),
     "manifest": (Manifest, "`manifest.json` of an artifact, and `slimner build --json`", MANIFEST_SCHEMA),
     "bundle": (Bundle, "`bundle.json` of a bundle", BUNDLE_SCHEMA),
@@ -137,8 +143,10 @@ def schema_of(name: str) -> dict[str, typing.Any]:
     """The JSON Schema of a record, draft 2020-12."""
     kind, place, version = ROOTS[name]
     written: dict[str, typing.Any] = msgspec.json.schema(kind)
-    if "schema" in (root := written["$defs"].get(getattr(kind, "__name__", ""), {}).get("properties", {})):
-        root["schema"] = {"const": version}
+    for record in structs_in(kind):
+        fields = written["$defs"][record.__name__]["properties"]
+        if "schema" in fields:
+            fields["schema"] = {"const": version}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:slimner:{name}:{version}",

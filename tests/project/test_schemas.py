@@ -13,9 +13,10 @@ import pytest
 from slimner.core.records import Measuring
 from slimner.core.store import read_results
 from slimner.eval import differences, read_corpus
-from slimner.reports import decide, rows_of, write_report
+from slimner.reports import decide, report_of, rows_of, write_report
 from slimner.reports.calibration import summarize
 from slimner.reports.document import Beside
+from slimner.reports.report import WRITERS
 
 from ..made import make, measurement
 from ..schemas import SCHEMAS, check
@@ -46,8 +47,10 @@ def test_the_files_of_a_report_have_their_schemas(tmp_path: Path) -> None:
         for record in RESULTS.evaluations
     ]
     changed = [differences(scored[0], scored[1], corpus)]
-    write_report(tmp_path, RESULTS, rows, decide(rows, {"fp32": 0, "lean": 1}), Beside(differences=changed))
-    for name in ("results", "decision", "differences"):
+    decision = decide(rows, {"fp32": 0, "lean": 1})
+    write_report(tmp_path, RESULTS, rows, decision, Beside(differences=changed))
+    WRITERS["json"][1](tmp_path / "report.json", report_of(RESULTS, rows, decision, Beside(differences=changed)))
+    for name in ("results", "decision", "differences", "report"):
         check(name, (tmp_path / f"{name}.json").read_bytes())
 
 
