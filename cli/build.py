@@ -28,6 +28,8 @@ def build(
 ) -> None:
     """Build CHECKPOINT (a directory, a hub id, modelscope:ID, synthetic:NAME, or news-zh) as one variant.
 
+    With `--variant imported` it is your own ONNX graph, model.onnx beside config.json and tokenizer.json, or the file.
+
     The build runs in a process of its own, is compared with the checkpoint, and appears in --out whole or not at all.
     A copy stays in the cache ($SLIMNER_CACHE, or .slimner here), so that the same build is not made twice.
 
@@ -35,6 +37,7 @@ def build(
     slimner build --variant onnx-int8 --out my-artifact
     slimner build path/to/checkpoint --variant fp32 --out baseline
     slimner build organization/name@revision --variant onnx-int8 --out my-artifact
+    slimner build exported/model_quantized.onnx --variant imported --out my-graph
     """
     chosen = VARIANTS.get(variant)
     source = resolve_checkpoint(checkpoint, load)
@@ -52,11 +55,11 @@ def build(
     if as_json:
         options.print_json(manifest)
         return
-    parity = manifest.parity
+    parity, whose = manifest.parity, "checkpoint" if source.weights else "graph"
     options.say(
         f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, {'cached' if cached else _cost(manifest)})",
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
-        f"{parity.tag_agreement * 100:.2f} % of tags the same as the checkpoint's",
+        f"{parity.tag_agreement * 100:.2f} % of tags the same as the {whose}'s",
         f"next     {_next(manifest, out)}",
     )
 

@@ -352,7 +352,7 @@ def variants_page() -> str:
     headings = ("variant", "back end", "precision", "needs to build", "needs to run", "complexity", "what it is")
     return (
         "# Variants\n\nBuilt-in variants; `slimner variants` also lists those of installed plugins "
-        "([how to write one](../guide/variants.md)). Between variants that tie, the lower complexity wins.\n\n"
+        "([how to write one](../guide/plugin.md)). Between variants that tie, the lower complexity wins.\n\n"
         + table(headings, lines)
     )
 

@@ -79,7 +79,8 @@ def run(
         labelled.require_types(source.labels.types)
     else:  # nothing is scored: only its texts may be taken
         labelled = corpus_of(EMBEDDED if corpus is None or unsaid(corpus) else corpus, progress)
-    chosen, broken = _chosen(variants, baseline)
+    baseline = baseline if source.weights or baseline != "fp32" else "imported"
+    chosen, broken = _chosen(variants, baseline, source)
     with held_directory(Path(out)):
         texts = workload_of(workload if workload is not None else _texts_of(labelled, Path(out)))
         pipeline = Pipeline(
@@ -120,7 +121,9 @@ def run(
         return Run(results=results, rows=tuple(rows), decision=decision, report=report)
 
 
-def _chosen(names: Sequence[str] | None, baseline: str) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
+def _chosen(
+    names: Sequence[str] | None, baseline: str, source: Checkpoint
+) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
     """The variants to compare, in order, the baseline among them; and those of plugins that cannot be imported."""
     failures: list[Failure] = []
     variants = [VARIANTS.get(baseline)]
@@ -129,7 +132,8 @@ def _chosen(names: Sequence[str] | None, baseline: str) -> tuple[tuple[Variant, 
     else:
         for name in VARIANTS.names():
             try:
-                variants += [VARIANTS.get(name)] if name != baseline else []
+                variant = VARIANTS.get(name)
+                variants += [variant] if name != baseline and variant.imports != source.weights else []
             except UserError as error:  # a broken plugin that was not asked for by name
                 failures.append(Failure(variant=name, step="load", kind="refused", reason=str(error)))
     lacking = sorted({module for variant in variants for module in variant.missing(building=True)})

@@ -16,7 +16,7 @@ from ..core.install import install_hint
 from ..core.machine import WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
-from ..core.store import directory_in_place, write_json
+from ..core.store import directory_in_place, sha256_file, sha256_of, write_json
 from .artifacts import (
     MANIFEST,
     MANIFEST_SCHEMA,
@@ -29,8 +29,10 @@ from .artifacts import (
     verify,
 )
 from .checkpoints import Checkpoint
+from .configuration import WEIGHTS
 from .exporting import exporter
 from .fitness import fitted, parity_windows
+from .graphs import files_of, fitted_to_graph, reference_model, the_graph
 from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Variant
 
 # Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
@@ -52,16 +54,20 @@ def facts(checkpoint: Checkpoint) -> CheckpointFacts:
 
 def key_of(checkpoint: Checkpoint, variant: Variant, exporter_name: str = DEFAULT_EXPORTER) -> str:
     """Identity of the artifact that building this variant here and now gives."""
-    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, _tools(variant, exporter_name))
+    tools = _tools(variant, exporter_name, checkpoint)
+    return artifact_key(checkpoint.sha256, variant.name, describe().instructions, tools)
 
 
-def _tools(variant: Variant, exporter_name: str) -> dict[str, str]:
+def _tools(variant: Variant, exporter_name: str, checkpoint: Checkpoint) -> dict[str, str]:
     """Versions of everything that may change what a build gives: slimner, the distributions that the variant needs to
-    build and to run, its own, and the exporter, where the variant is built from a graph."""
+    build and to run, its own, and the exporter, where the variant is built from a graph, or the graph it takes in."""
     found = importlib.metadata.packages_distributions()
     modules = {need.partition(".")[0] for need in (*variant.run_needs, *variant.build_needs)}
     needed = sorted({name for module in modules for name in found.get(module, ())})
     tools = versions(("slimner", "numpy", "tokenizers", *needed)) | dict([VARIANTS.distribution(variant.name)])
+    if variant.imports:
+        graph = the_graph(checkpoint)
+        tools["graph"] = f"{graph.name} {sha256_of([sha256_file(path) for path in files_of(graph)])}"
     return tools | {"exporter": exporter(exporter_name).version} if variant.exports else tools
 
 
@@ -78,6 +84,11 @@ def build(
     A cached artifact that was changed since is built again. Raises MissingDependencyError, or ChildError when the
     build failed; nothing half-built is left in either case.
     """
+    if not checkpoint.weights and not variant.imports:
+        raise CheckpointError(
+            f"{checkpoint.path} has no {WEIGHTS}, only a graph ({checkpoint.graphs[0].name})",
+            "take it in as it is with --variant imported, or give the checkpoint that it was exported from",
+        )
     key = key_of(checkpoint, variant, exporter_name)
     target = cache / "artifacts" / artifact_name(variant.name, key)
     if target.exists():
@@ -113,7 +124,7 @@ def place(artifact: Path, out: Path) -> None:
 def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exporter_name: str) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
-    source, chosen = fitted(source), VARIANTS.get(variant)
+    source, chosen = fitted(source) if source.weights else fitted_to_graph(source), VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
     chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name))
@@ -134,7 +145,7 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
         labels=source.labels,
         window=source.window,
         instructions=machine.instructions,
-        tools=_tools(chosen, exporter_name),
+        tools=_tools(chosen, exporter_name, source),
         parity=parity,
         build_s=round(time.perf_counter() - started, 3),
         build_peak_bytes=peak_bytes(),
@@ -145,10 +156,13 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
 
 
 def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[Parity, float]:
-    """Logits of the artifact against the checkpoint's own, over tokens of many lengths; and the range of the latter."""
+    """Logits of the artifact against the checkpoint's own (the graph's, as it was given, where there is nothing else),
+    over tokens of many lengths; and the range of the latter."""
     from .torch_model import as_model, load_reference
 
-    reference: Callable[[np.ndarray], np.ndarray] = as_model(load_reference(checkpoint.path))
+    reference: Callable[[np.ndarray], np.ndarray] = (
+        as_model(load_reference(checkpoint.path)) if checkpoint.weights else reference_model(the_graph(checkpoint))
+    )
     model = variant.load(directory, 1)
     windows = parity_windows(checkpoint, PARITY_TEXTS)
     worst, total, same, tokens, low, high = 0.0, 0.0, 0, 0, np.inf, -np.inf

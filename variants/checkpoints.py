@@ -29,11 +29,13 @@ from .configuration import (
     window,
 )
 from .labels import Labels
+from .sources import GRAPH_SUFFIX, graphs_in, locate
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A readable checkpoint. `window` counts tokens, special ones too, as the configuration has it; a build asks the
-    model itself. `trained` is False for random weights."""
+    model itself. `trained` is False for random weights, `weights` where it has graphs only; `graphs` are the ONNX
+    files that lie with it, or the one that was named."""
 
     name: str
     path: Path
@@ -43,6 +45,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     sha256: str
     trained: bool = True
+    weights: bool = True
+    graphs: tuple[Path, ...] = ()
 
     @property
     def tokenizer(self) -> Path:
@@ -56,17 +60,22 @@ def resolve_checkpoint(name: str, options: LoadOptions | None = None) -> Checkpo
     CheckpointError says what is missing or unreadable.
     """
     from .preparing import prepared  # a process that only runs artifacts needs none of these
-    from .sources import locate
     from .synthetic import synthesized
 
     options = options or LoadOptions()
     if name.startswith(SYNTHETIC):
         return _read(name, synthesized(name, options))
-    source = zoo.checkpoint() if name == EMBEDDED else locate(name, allow_pickle=options.allow_pickle)
-    return _read(name if not Path(name).is_dir() else source.resolve().name, prepared(source, options))
+    graph = Path(name) if name.endswith(GRAPH_SUFFIX) and Path(name).is_file() else None
+    if name == EMBEDDED:
+        source = zoo.checkpoint()
+    else:
+        source = graph.parent if graph else locate(name, allow_pickle=options.allow_pickle)
+    graphs = (graph,) if graph else graphs_in(source)
+    named = source.resolve().name if graph or Path(name).is_dir() else name
+    return _read(named, prepared(source, options), tuple(path.absolute() for path in graphs))
 
 
-def _read(name: str, path: Path) -> Checkpoint:
+def _read(name: str, path: Path, graphs: tuple[Path, ...] = ()) -> Checkpoint:
     from .weights import outputs, parameters, require_plausible, shapes
 
     config = read(path / CONFIG, Config)
@@ -74,8 +83,10 @@ def _read(name: str, path: Path) -> Checkpoint:
         labels = Labels.of(config.names, config.ner_decoding, config.ner_scheme, config.ner_crf)
     except ValueError as error:
         raise CheckpointError(f"{path / CONFIG}: {error}", HOW_TO_NAME_TAGS) from None
-    tensors = shapes(path / WEIGHTS)
-    require_plausible(path / CONFIG, read(path / CONFIG, dict[str, object]), tensors)
+    weights = (path / WEIGHTS).is_file()
+    tensors = shapes(path / WEIGHTS) if weights else {}
+    if weights:
+        require_plausible(path / CONFIG, read(path / CONFIG, dict[str, object]), tensors)
     if (rows := outputs(tensors)) not in (None, len(labels.tags)):
         raise CheckpointError(
             f"{path / CONFIG} names {len(labels.tags)} tags, the classifier has {rows} outputs", HOW_TO_NAME_TAGS
@@ -97,15 +108,19 @@ def _read(name: str, path: Path) -> Checkpoint:
         labels=labels,
         window=longest,
         parameters=parameters(tensors),
-        sha256=content_hash(path),
+        sha256=content_hash(path) if weights else content_hash(path, *graphs),
         trained=not config.ner_random,
+        weights=weights,
+        graphs=graphs,
     )
 
 
-def content_hash(path: Path) -> str:
-    """One hash over the files of a checkpoint that decide what the model answers."""
+def content_hash(path: Path, *graphs: Path) -> str:
+    """One hash over the files of a checkpoint that decide what the model answers, and over graphs."""
     digest = hashlib.sha256()
     for file in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS):
         if (path / file).is_file():
             digest.update(f"{file}:{sha256_file(path / file)}\n".encode())
+    for file in graphs:
+        digest.update(f"{file.name}:{sha256_file(file)}\n".encode())
     return digest.hexdigest()

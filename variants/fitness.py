@@ -100,7 +100,7 @@ def fitted(checkpoint: Checkpoint) -> Checkpoint:
     module = load_reference(checkpoint.path)
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
     require_rows(checkpoint, module, tokenizer)
-    longest = window_of(as_model(module), _ordinary(tokenizer, module.config), checkpoint.window)
+    longest = window_of(as_model(module), ordinary(tokenizer, module.config.pad_token_id), checkpoint.window)
     if longest <= tokenizer.num_special_tokens_to_add(False):
         raise CheckpointError(
             f"{checkpoint.path}: the model takes no text, not even of one token",
@@ -141,10 +141,9 @@ def window_of(model: Callable[[np.ndarray], np.ndarray], token: int, most: int) 
     return low
 
 
-def _ordinary(tokenizer: Tokenizer, config: Any) -> int:
+def ordinary(tokenizer: Tokenizer, padding: int | None) -> int:
     """A token that is not special: positions of some families do not count padding."""
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    special.add(config.pad_token_id)
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special} | {padding}
     return next((i for i in range(tokenizer.get_vocab_size()) if i not in special), 0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.memory import bound_heap
-from .exporting import GRAPH
+from .exporting import GRAPH, OUTPUT
 from .variant import Model
 
 DATA = "model.onnx.data"
@@ -60,10 +60,18 @@ def load(directory: Path, threads: int) -> Model:
     options.inter_op_num_threads = int(SESSION["inter_op_num_threads"])
     options.log_severity_level = 3
     session: Any = onnxruntime.InferenceSession(str(directory / GRAPH), options, providers=["CPUExecutionProvider"])
+    return runner(session)
+
+
+def runner(session: Any) -> Model:
+    """A session as a function from the ids of one window to its logits."""
+    import onnxruntime
+
     each_run: Any = onnxruntime.RunOptions()
     each_run.add_run_config_entry(SHRINK, SESSION[SHRINK])
     takes = {given.name for given in session.get_inputs()}
-    output = session.get_outputs()[0].name
+    gives = [given.name for given in session.get_outputs()]
+    output = OUTPUT if OUTPUT in gives else gives[0]
 
     def run(ids: np.ndarray) -> np.ndarray:
         tokens = ids[None, :]

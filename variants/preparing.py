@@ -33,7 +33,7 @@ from .configuration import (
 from .foreign_code import require_own_code_only
 from .labels import Labels
 from .layouts import require_checkpoint
-from .sources import FROM_MODELSCOPE, TEXTS
+from .sources import FROM_MODELSCOPE, TEXTS, graphs_in, has_weights
 from .weights import outputs, shapes, weight_files
 
 LAYOUT = 1
@@ -53,14 +53,16 @@ def prepared(source: Path, options: LoadOptions) -> Path:
             f"{source / CONFIG}: architecture {config.architecture} does not classify tokens",
             "give a checkpoint of a ...ForTokenClassification model",
         )
-    weights = weight_files(source, allow_pickle=options.allow_pickle)
+    graph_only = bool(graphs_in(source)) and not has_weights(source)
+    weights = [] if graph_only else weight_files(source, allow_pickle=options.allow_pickle)
     if not (source / TOKENIZER).is_file() and not any((source / name).is_file() for name in _VOCABULARIES):
         raise CheckpointError(
             f"{source} has no {TOKENIZER}",
             "save the tokenizer beside the model: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
     names = _names(source, config, options, weights)
-    whole = not is_modelscope(source, config) and [path.name for path in weights] == [WEIGHTS]
+    own = graph_only or [path.name for path in weights] == [WEIGHTS]
+    whole = own and not is_modelscope(source, config)
     if whole and (source / TOKENIZER).is_file() and names == config.id2label and options.scheme is None:
         return source
     files = [source / name for name in (*TEXTS, *FROM_MODELSCOPE) if (source / name).is_file()] + weights
@@ -121,7 +123,7 @@ def _configure(config: Path, directory: Path, changes: Mapping[str, Any]) -> Non
 
 def convert_in_child(source: Path, weights: list[Path], directory: Path) -> None:
     """The child's job: the weights in one safetensors file under the names of transformers, and a fast tokenizer."""
-    if not (directory / WEIGHTS).exists():
+    if weights and not (directory / WEIGHTS).exists():
         _convert_weights(weights, directory)
     if not (directory / TOKENIZER).exists():
         _convert_tokenizer(source, directory)

@@ -23,6 +23,7 @@ TEXTS = (
 )
 SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin")
+GRAPH_SUFFIX = ".onnx"
 FROM_MODELSCOPE = ("configuration.json", "label_mapping.json")
 
 WAYS = (
@@ -94,6 +95,17 @@ def _from_modelscope(name: str, allow_pickle: bool) -> Path:
     if allow_pickle and not _any(path, SAFE):
         path = fetch(*TEXTS, *FROM_MODELSCOPE, *PICKLED)
     return path
+
+
+def graphs_in(directory: Path) -> tuple[Path, ...]:
+    """ONNX graphs beside a checkpoint, or below `onnx/`, where the hub has them."""
+    found = (*directory.glob(f"*{GRAPH_SUFFIX}"), *directory.glob(f"onnx/*{GRAPH_SUFFIX}"))
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def has_weights(directory: Path) -> bool:
+    """Whether weights that slimner reads, or pickles of them, lie in a directory."""
+    return _any(directory, SAFE) or _any(directory, PICKLED)
 
 
 def _any(path: Path, patterns: tuple[str, ...]) -> bool:

@@ -48,6 +48,8 @@ class Variant(abc.ABC):
     """Modules that running imports, in order; each is a stage of its own in the memory ledger."""
     exports: ClassVar[bool] = False
     """Whether it is built from a graph that `exporting.exported` writes; the exporter is then part of its identity."""
+    imports: ClassVar[bool] = False
+    """Whether it takes in a graph of the checkpoint's directory, which then is part of its identity."""
     session: ClassVar[Mapping[str, str]] = {}
     """Options with which the back end runs the model, beside the threads; a bundle records them."""
     complexity: ClassVar[int] = 0

@@ -65,10 +65,6 @@ def weight_files(source: Path, *, allow_pickle: bool) -> list[Path]:
                 f"convert them with transformers 4: AutoModelForTokenClassification.from_pretrained(DIR, {option})"
                 ".save_pretrained(DIR)",
             )
-    if graph := next((path.name for path in (*source.glob("*.onnx"), *source.glob("onnx/*.onnx"))), None):
-        raise CheckpointError(
-            f"{source} has no {WEIGHTS}, only a graph ({graph})", "give the checkpoint that it was exported from"
-        )
     raise CheckpointError(f"{source} has no {WEIGHTS}", SAVE_SAFE)
 
 

@@ -100,7 +100,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     """An environment in which the plugin's distribution is installed beside slimner."""
     source = tmp_path_factory.mktemp("plugin-source")
     (source / "slimner_test_plugin.py").write_text(MODULE)
-    page = (Path(__file__).parents[2] / "docs" / "guide" / "variants.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "plugin.md").read_text(encoding="utf-8")
     (source / "my_variants.py").write_text(page.partition("```python\n")[2].partition("```")[0])
     (source / "pyproject.toml").write_text(PROJECT)
     target = tmp_path_factory.mktemp("plugin-site")

@@ -91,7 +91,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a pointer for the tokenizer": (writing("tokenizer.json", POINTER), r"tokenizer\.json is a Git LFS pointer"),
     "TensorFlow": (writing("tf_model.h5", "x"), r"only TensorFlow's weights \(tf_model\.h5\).*from_tf=True"),
     "Flax": (writing("flax_model.msgpack", "x"), r"only Flax's weights.*from_flax=True"),
-    "a graph": (writing("model.onnx", "x"), r"only a graph \(model\.onnx\)"),
     "a missing part": (
         writing("model.safetensors.index.json", {"weight_map": {"a": "model-00001-of-00002.safetensors"}}),
         r"lacks model-00001-of-00002\.safetensors, 1 of 1 parts.*copy or download",
