@@ -121,6 +121,6 @@ def content_hash(path: Path, *graphs: Path) -> str:
     for file in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS):
         if (path / file).is_file():
             digest.update(f"{file}:{sha256_file(path / file)}\n".encode())
-    for file in graphs:
-        digest.update(f"{file.name}:{sha256_file(file)}\n".encode())
+    for graph in graphs:
+        digest.update(f"{graph.name}:{sha256_file(graph)}\n".encode())
     return digest.hexdigest()
