@@ -26,15 +26,15 @@ EXPORT_AGAIN = "export it for token classification: optimum-cli export onnx --ta
 
 def the_graph(checkpoint: Checkpoint) -> Path:
     """The one graph of a checkpoint; CheckpointError if there is none, or it is not said which."""
-    if not checkpoint.graphs:
+    graphs = list(checkpoint.graphs)
+    if not graphs:
         raise CheckpointError(f"{checkpoint.path} has no graph (*.onnx) to take in", "take another --variant")
-    if len(checkpoint.graphs) > 1:
-        names = ", ".join(path.name for path in checkpoint.graphs)
+    if len(graphs) > 1:
         raise CheckpointError(
-            f"{checkpoint.graphs[0].parent} has several graphs: {names}",
-            f"name one: slimner build {checkpoint.graphs[0]} --variant imported",
+            f"{graphs[0].parent} has several graphs: {', '.join(path.name for path in graphs)}",
+            f"name one: slimner build {graphs[0]} --variant imported",
         )
-    return checkpoint.graphs[0]
+    return graphs[0]
 
 
 def files_of(graph: Path) -> list[Path]:
