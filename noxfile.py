@@ -45,6 +45,48 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("versions", ["lowest", "newest"])
+def stack(session: nox.Session, versions: str) -> None:
+    """The tests on the lowest versions that pyproject.toml allows, or on the newest there are; `-- torch==X` pins one.
+
+    torch 2.10 and 2.14 without CUDA are not in PyPI: name an index of CPU builds, or a version that is at hand.
+    """
+    session.install("uv>=0.5")
+    pins = Path(session.create_tmp()) / "pins.txt"
+    given = Path(session.create_tmp()) / "given.txt"
+    given.write_text("\n".join(session.posargs) + "\n", encoding="utf-8")
+    how = "lowest-direct" if versions == "lowest" else "highest"
+    resolve = ("uv", "pip", "compile", "-q", "--resolution", how, "--extra", "lab", "--extra", "test")
+    session.run(*resolve, "--no-annotate", "-c", str(given), "pyproject.toml", "-o", str(pins))
+    cuda = re.compile(r"(nvidia|cuda|triton)")  # what the CPU build of torch does without
+    lines = [line for line in pins.read_text(encoding="utf-8").splitlines() if not cuda.match(line)]
+    pins.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    session.install("-r", str(pins))
+    session.install("--no-deps", "-e", ".")
+    session.run("pytest", "-m", "not browser and not alone", "--numprocesses=logical", "--dist=worksteal")
+
+
+@nox.session
+def optimum(session: nox.Session) -> None:
+    """Optimum and its own commands, with transformers 4.57: builds by its exporter, graphs that it wrote taken in."""
+    test = ("filelock>=3.16", "hypothesis>=6.100", "pytest>=8.3", "pytest-benchmark>=5.0")
+    session.install(TORCH, "-e", ".[optimum]", *test)
+    session.run("pytest", "tests/variants/test_optimum.py", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Whether each dependency has wheels for every Python that is declared, on three platforms."""
+    session.run("python", "studies/wheels.py", *(session.posargs or ("--extra", "lab", "--extra", "datasets")))
+
+
+@nox.session
+def families(session: nox.Session) -> None:
+    """Every family of transformers through every variant; two hours, goes on where it stopped."""
+    _study(session, "families")
+
+
+@nox.session
 def mlflow(session: nox.Session) -> None:
     """Results go into a real MLflow store."""
     session.install(TORCH, "-e", ".[lab,test,mlflow]")

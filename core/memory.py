@@ -2,7 +2,8 @@
 
 PSS divides every shared page among those who share it, so it can be summed over processes; USS is what would come back
 if the process ended; VmHWM is the highest resident size so far. `ru_maxrss` is not used: it survives exec, and shows a
-large parent's peak in a small child.
+large parent's peak in a small child. Systems without /proc (macOS) have only it for a peak, and no PSS; nothing is
+measured there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import ctypes
 import functools
 import os
+import resource
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +39,14 @@ def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
+def can_measure() -> bool:
+    """Whether this system tells the memory of processes in /proc, as Linux does."""
+    try:
+        return "VmHWM" in _kilobytes(Path("/proc/self/status"), ("VmHWM",))
+    except OSError:
+        return False
+
+
 def since_start_s(process: int | str = "self") -> float:
     """Seconds since the process was started, to the resolution of the kernel's clock tick (10 ms)."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
@@ -44,8 +55,18 @@ def since_start_s(process: int | str = "self") -> float:
 
 
 def peak_bytes(process: int | str = "self") -> int:
-    """Highest resident size so far, in bytes."""
-    return _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
+    """Highest resident size so far, in bytes.
+
+    Without /proc it is that of `getrusage`, of this process only, which also counts what the program was that it was
+    before exec.
+    """
+    try:
+        return _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
+    except FileNotFoundError:
+        if process != "self":
+            raise
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def resident_bytes() -> int:

@@ -26,7 +26,7 @@ from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
 from .defaults import corpus_for, workload_for
-from .inputs import Source, require, source_of
+from .inputs import Source, require, require_measuring, source_of
 from .progress import SILENT, Progress, tell
 from .scoring import score
 from .unknown import tell_unknown
@@ -112,6 +112,8 @@ def compare_sources(
     artifact against results is scored and measured as the results were.
     """
     models = [side.artifact.manifest.checkpoint for side in (baseline, candidate) if side.artifact]
+    if models:
+        require_measuring()
     if baseline.artifact and candidate.artifact:
         require("seqeval")
         pairing = Pairing(

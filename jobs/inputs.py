@@ -11,6 +11,7 @@ from ..bench import Workload, read_workload
 from ..core.cache import cache_directory
 from ..core.errors import CheckpointError, MissingDependencyError, UserError
 from ..core.install import install_hint
+from ..core.memory import can_measure
 from ..core.records import Results
 from ..core.store import RESULTS, read_results
 from ..core.verdicts import Side, sides
@@ -29,6 +30,15 @@ def require(*modules: str, extra: str = "lab") -> None:
     if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
         raise MissingDependencyError(
             f"this command needs {', '.join(missing)}, not installed here", install_hint(extra)
+        )
+
+
+def require_measuring() -> None:
+    """Raise UserError if this system does not tell the memory of processes."""
+    if not can_measure():
+        raise UserError(
+            "memory is measured with Linux's /proc, which this system does not have",
+            "build, eval, diff and bundle work here; measure on Linux, or in a container",
         )
 
 

@@ -11,7 +11,7 @@ from ..core.records import BenchReport, Measuring
 from ..reports.notes import measurement_notes
 from ..variants import Artifact
 from .defaults import workload_for
-from .inputs import artifact_in, require
+from .inputs import artifact_in, require, require_measuring
 from .progress import SILENT, Progress
 from .unknown import tell_unknown
 
@@ -31,6 +31,7 @@ def bench(
     ArtifactError, UserError for a workload without texts, or ChildError when a process failed.
     """
     require("memory_profiler")
+    require_measuring()
     settings = settings or Measuring()
     opened = artifact if isinstance(artifact, Artifact) else artifact_in(Path(artifact))
     texts = workload_for(workload, opened.manifest.checkpoint, progress=progress)

@@ -29,7 +29,7 @@ from ..variants import VARIANTS, Checkpoint, LoadOptions, Variant, resolve_check
 from ..variants.building import facts
 from ..variants.variant import DEFAULT_EXPORTER
 from .defaults import TEXTS, corpus_for, remember, unsaid
-from .inputs import corpus_of, require, workload_of
+from .inputs import corpus_of, require, require_measuring, workload_of
 from .pipeline import Pipeline, headline
 from .progress import SILENT, Progress
 from .unknown import tell_unknown
@@ -142,6 +142,7 @@ def _chosen(
             f"no variant can be built here: {', '.join(lacking)} not installed", install_hint("lab")
         )
     require("seqeval", "memory_profiler")
+    require_measuring()
     return order(variants, baseline), tuple(failures)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core import child
-from ..core.errors import ArtifactError, CheckpointError, MissingDependencyError, SlimnerError
-from ..core.install import install_hint
+from ..core.errors import ArtifactError, CheckpointError, MissingDependencyError, SlimnerError, UserError
 from ..core.machine import WIDE_DOT_PRODUCTS, describe, versions
 from ..core.memory import peak_bytes
 from ..core.records import CheckpointFacts, Parity
@@ -33,7 +32,8 @@ from .configuration import WEIGHTS
 from .exporting import exporter
 from .fitness import fitted, parity_windows
 from .graphs import files_of, fitted_to_graph, reference_model, the_graph
-from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Variant
+from .torch_model import first_line
+from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Variant, remedy
 
 # Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
 FP32_TOLERANCE = 1e-5
@@ -101,7 +101,7 @@ def build(
         shutil.rmtree(target)
     if missing := variant.missing(building=True):
         raise MissingDependencyError(
-            f"building '{variant.name}' needs {', '.join(missing)}, not installed here", install_hint("lab")
+            f"building '{variant.name}' needs {', '.join(missing)}, not installed here", remedy(variant, missing)
         )
     if variant.exports:
         exporter(exporter_name).require()
@@ -155,6 +155,29 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
     return read_manifest(target)
 
 
+def _answer(
+    model: Callable[[np.ndarray], np.ndarray],
+    window: np.ndarray,
+    checkpoint: Checkpoint,
+    variant: Variant,
+    kind: type[UserError],
+) -> np.ndarray:
+    """The logits of one window; an error of that kind says which family fails at which length, and what works."""
+    try:
+        return model(window)
+    except (MemoryError, SlimnerError):
+        raise
+    except Exception as error:  # runtimes and families fail as they like
+        what = f"as {variant.name}" if kind is UserError else "as transformers runs it"
+        raise kind(
+            f"{checkpoint.architecture} {what} fails on {len(window)} tokens: "
+            f"{type(error).__name__}: {first_line(error)[:200]}",
+            "take a variant that runs in torch (--variants fp32,dynamic-int8), or another --exporter"
+            if kind is UserError
+            else "families that work are in docs/evidence/families.md",
+        ) from error
+
+
 def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[Parity, float]:
     """Logits of the artifact against the checkpoint's own (the graph's, as it was given, where there is nothing else),
     over tokens of many lengths; and the range of the latter."""
@@ -167,7 +190,8 @@ def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[
     windows = parity_windows(checkpoint, PARITY_TEXTS)
     worst, total, same, tokens, low, high = 0.0, 0.0, 0, 0, np.inf, -np.inf
     for window in windows:
-        expected, got = reference(window), model(window)
+        expected = _answer(reference, window, checkpoint, variant, CheckpointError)
+        got = _answer(model, window, checkpoint, variant, UserError)
         if not np.isfinite(expected).all():
             raise CheckpointError(f"{checkpoint.path}: the model's logits are not finite", "its weights are spoilt")
         if not np.isfinite(got).all():

@@ -22,10 +22,9 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
-from ..core.install import install_hint
 from .artifacts import Manifest, read_manifest
 from .labels import Labels, log_softmax, spans
-from .variant import VARIANTS, Model
+from .variant import VARIANTS, Model, remedy
 
 # Tokens two neighbouring windows share, at most: context for a name at the cut.
 OVERLAP = 64
@@ -306,7 +305,7 @@ def open_predictor(directory: Path, *, threads: int = 1, on_stage: OnStep = igno
     variant = VARIANTS.get(manifest.variant)
     if missing := variant.missing(building=False):
         raise MissingDependencyError(
-            f"running '{variant.name}' needs {', '.join(missing)}, not installed here", install_hint("lab")
+            f"running '{variant.name}' needs {', '.join(missing)}, not installed here", remedy(variant, missing)
         )
     for module in variant.run_needs:
         importlib.import_module(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def load_reference(directory: Path, *, attention: str | None = None) -> Any:
 
 def first_line(error: BaseException) -> str:
     """The first line of another library's message that is not empty."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without colours for a terminal
+    return next((line.strip() for line in plain.splitlines() if line.strip()), type(error).__name__)
 
 
 def hold_threads(threads: int) -> None:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
+from ..core.install import install_hint
 from ..core.registry import Registry
 from .checkpoints import Checkpoint
 
@@ -71,3 +72,11 @@ class Variant(abc.ABC):
 
 
 VARIANTS: Registry[Variant] = Registry("variant", "slimner.variants", Variant)
+
+
+def remedy(variant: Variant, missing: Sequence[str]) -> str:
+    """How to install what a variant lacks: an extra of slimner for its own, the modules themselves for a plugin's."""
+    distribution, _ = VARIANTS.distribution(variant.name)
+    if distribution in ("", "slimner"):
+        return install_hint("lab")
+    return f"install what {distribution} needs for it: pip install {' '.join(missing)}"

@@ -1,0 +1,77 @@
+"""Whether each dependency has wheels for every Python and platform that is declared.
+
+    python studies/wheels.py [--extra lab] [--python 3.13] [--platform macosx_14_0_arm64]
+
+Asks pip for each requirement of pyproject.toml by itself, without its dependencies, and only for wheels (`pip install
+--dry-run --only-binary=:all: --no-deps`, which fetches little more than their metadata). Exit code 1 if one lacks a
+wheel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PLATFORMS = {
+    "Linux x86-64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "Linux aarch64": ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
+    "macOS arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64"),
+}
+# Distributed as source only, without anything to compile: pip builds a wheel of it anywhere.
+PURE = {"seqeval"}
+
+
+def requirements(extras: tuple[str, ...]) -> Iterator[str]:
+    """The requirements of the project and of those extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    yield from project["dependencies"]
+    for extra in extras:
+        yield from project["optional-dependencies"][extra]
+
+
+def pythons() -> list[str]:
+    """The versions that the classifiers declare."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [name.rpartition(" ")[2] for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)]
+
+
+def has_wheel(requirement: str, python: str, platforms: tuple[str, ...]) -> bool:
+    """Whether pip finds a wheel."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--no-deps", "--only-binary=:all:"]
+        command += ["--target", directory, "--python-version", python, "--implementation", "cp"]
+        for platform in platforms:
+            command += ["--platform", platform]
+        return subprocess.run([*command, requirement], capture_output=True, check=False).returncode == 0
+
+
+def main() -> None:
+    """Ask, and print a row a requirement that lacks one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--extra", action="append", default=[], help="besides the runtime; again for more")
+    parser.add_argument("--python", action="append", choices=pythons(), default=[])
+    parser.add_argument("--platform", action="append", choices=tuple(PLATFORMS), default=[])
+    given = parser.parse_args()
+    asked, lacking = 0, []
+    for python in given.python or pythons():
+        for name in given.platform or PLATFORMS:
+            for requirement in requirements(tuple(given.extra)):
+                if re.split(r"[<>=!~\[]", requirement)[0] in PURE:
+                    continue
+                asked += 1
+                if not has_wheel(requirement, python, PLATFORMS[name]):
+                    lacking.append(f"Python {python}, {name}: {requirement}")
+                    print(lacking[-1], flush=True)
+    print(f"{asked - len(lacking)} of {asked} have a wheel")
+    raise SystemExit(1 if lacking else 0)
+
+
+if __name__ == "__main__":
+    main()
