@@ -278,6 +278,12 @@ def agreement(session: nox.Session) -> None:
 
 
 @nox.session
+def attacks(session: nox.Session) -> None:
+    """What a server does under attack; the table of docs/evidence/attacks.md, eight minutes."""
+    _study(session, "attacks")
+
+
+@nox.session
 def serving(session: nox.Session) -> None:
     """What serving costs: memory, what HTTP adds, throughput; the tables of docs/evidence/serving.md, ten minutes."""
     _study(session, "serving", "cost")

@@ -41,6 +41,8 @@ class Adapter:
         self.connections = connections
         self.crowded = crowded
         threading.stack_size(STACK_BYTES)
+        self.ahead = asyncio.Lock()
+        """Held by one of those who send requests ahead of answers: all of them together take one turn at a time."""
         self.threads = futures.ThreadPoolExecutor(max_workers=threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +53,8 @@ class Adapter:
         connection = CURRENT.get()
         connection.begin()
         try:
-            await self._answer(connection, scope, receive, send)
+            async with self.ahead if connection.ahead else contextlib.nullcontext():
+                await self._answer(connection, scope, receive, send)
         finally:
             connection.end()
 
@@ -97,7 +100,7 @@ class Adapter:
             sent.append((b"connection", b"close"))
         if not any(name == b"content-length" for name, _ in sent):
             sent.append((b"content-length", b"%d" % len(body)))
-        connection.started = True
+        connection.started = connection.ahead = True
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body, "more_body": False})
         if moves:

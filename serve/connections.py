@@ -118,6 +118,7 @@ class Connection(asyncio.Protocol):
         self.since = time.monotonic()
         self.held = 0
         self.heard = False
+        self.ahead = False  # nothing has come since the last answer: the next request was sent before it
         self.answering = False
         self.whole = False
         self.started = False
@@ -141,6 +142,7 @@ class Connection(asyncio.Protocol):
             self.refuse(_malformed(400))  # no method begins so; the parser would wait for the end of a line
             return
         self.heard = True
+        self.ahead = False
         if not self.held and not self.answering:
             self.since = time.monotonic()
         self.held += len(data)

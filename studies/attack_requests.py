@@ -88,7 +88,7 @@ def http() -> list[Case]:
             f"lines end with {end!r}",
             b"POST /v1/ner HTTP/1.1" + end + b"Host: a" + end + LENGTH + end + end + GOOD,
             400,
-            0,
+            408,
         )
     for line in (
         "post /v1/ner",
@@ -127,7 +127,7 @@ def http() -> list[Case]:
         "/assets/../../../etc/passwd",
         "/assets/%2e%2e/%2e%2e/etc/passwd",
         "/%zz%00",
-        "/v1//ner",
+        "/v1//info",
         "//evil/healthz",
     ):
         case(f"path {path[:20]}", request(f"GET {path}", CLOSE), 308, 400, 404)

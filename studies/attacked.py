@@ -76,7 +76,7 @@ class Server:
     def raw(self, data: bytes) -> bytes:
         """Everything that comes back until the connection is closed, or nothing more comes."""
         with self.connect(data) as connection:
-            connection.settimeout(3)
+            connection.settimeout(33)  # a request that never ends is refused after 30
             said = b""
             with contextlib.suppress(OSError):
                 while piece := connection.recv(65536):

@@ -232,6 +232,7 @@ def asking(server: Server, stop: threading.Event, seen: collections.Counter[str]
             same = answer.status == 200 and json.loads(body)["entities"] == right
             seen["right" if same else str(answer.status)] += 1
         except ConnectionRefusedError:
+            connection.close()
             time.sleep(0.05)  # the server has ended
         except (OSError, http.client.HTTPException):
             connection.close()
