@@ -264,6 +264,12 @@ def predicting(session: nox.Session) -> None:
 
 
 @nox.session
+def batching(session: nox.Session) -> None:
+    """Windows that share runs of onnx-int8 at BERT-base size: logits compared bit for bit, and time; five minutes."""
+    _study(session, "batching")
+
+
+@nox.session
 def parity(session: nox.Session) -> None:
     """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
     session.install(TORCH, "-e", ".[lab,modelscope]", "modelscope[framework]")

@@ -29,10 +29,8 @@ PARTS_EACH = 8
 
 def predict(predictor: Predictor, sentences: Sequence[Sentence]) -> list[list[str]]:
     """Predicted tags by each sentence's tokens: from its words if it came split, else from its text, as when served."""
-    scored = (
-        predictor.score_words(one.text, one.tokens) if one.words else predictor.score(one.text) for one in sentences
-    )
-    return [align(tagging, one) for tagging, one in zip(predictor.decode(scored), sentences, strict=True)]
+    taggings = predictor.tag_many((one.text, one.tokens if one.words else None) for one in sentences)
+    return [align(tagging, one) for tagging, one in zip(taggings, sentences, strict=True)]
 
 
 def align(tagging: Tagging, sentence: Sentence) -> list[str]:

@@ -1,7 +1,7 @@
 """The model behind the server: opened once, proven by its golden texts, asked by one request at a time in each worker.
 
 What a request costs is known before inference: its texts go through the tokenizer first, and limits hold for what that
-makes of them. Then requests take turns, window by window (`slimner.serve.turns`).
+makes of them. Then requests take turns, run by run of the model (`slimner.serve.turns`).
 
 Loaded before the workers are forked, its memory is shared. Whether a model survives a fork depends on its back end, so
 a child is forked to try it, within a time limit; when that fails, each worker loads a model of its own.
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from ..core.errors import ArtifactError
 from ..core.machine import describe
@@ -30,6 +31,9 @@ from .bundle import MODEL, Served, check_golden, differing
 from .turns import Turn, Turns
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
+
+QUICK_STEPS, QUICK_S = ("tokenize", "decode"), 0.005
+"""Steps after which the turn is kept while it has been held for less: handing it on costs more than they do."""
 
 # Answers after which cycles are collected and freed memory is given back: left to themselves, both grew under texts of
 # all lengths (`nox -s soak`). When an answer is out, it takes less than a tenth of a millisecond.
@@ -124,20 +128,37 @@ class Engine:
         predict = self._predictor
         assert predict is not None
         seconds = dict.fromkeys(STEPS, 0.0)
-        begun = last = time.monotonic()
+        begun = last = offered = time.monotonic()
 
-        def step(name: str) -> None:
+        def took(name: str) -> None:
             nonlocal last
             now = time.monotonic()
             seconds[name] += now - last
+            last = now
+
+        def step(name: str) -> None:
+            nonlocal last, offered
+            took(name)
+            if name in QUICK_STEPS and last - offered < QUICK_S:
+                return
             turn.offer()
-            last = time.monotonic()
-            seconds["wait"] += last - now
+            offered = time.monotonic()
+            seconds["wait"] += offered - last
+            last = offered
+
+        def infer(windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+            turn.want(windows)
+            while turn.wanted:
+                step("infer")  # those who wait come to the same point, or do it
+                if turn.wanted:
+                    turn.run(predict)
+            took("infer")
+            return [turn.found[number] for number in range(len(windows))]
 
         with self.queue.place(len(texts)), Turn(self.turns, begun + self.deadline_s, gone) as turn:
             step("wait")
             encodings = tokenized(predict, texts, step)
-            results = predict.many(texts, step, encodings)
+            results = predict.many(texts, step, encodings, infer)
             self.queue.took(turn.spent_s, len(texts))
         return Answered(results=results, seconds=seconds)
 

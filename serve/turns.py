@@ -4,8 +4,9 @@ One request holds the turn, and offers it to others after each step of its work.
 have held it for a while, so that it waits for the window under way and not for a whole long request; but every fourth
 turn goes to one of the long ones, which take turns in the order of a circle, so that they get done under any load.
 
-Each turn is a window of one request. Where several can go through the model in one run, `_next` is the place that
-takes more than one of them.
+Whoever has the turn and a window for the model takes along windows of those who wait, in the order in which their turns
+would come, as far as they may share its run (`variants/batching.py`). Nobody waits for windows to come: a request that
+finds nobody else goes at once, and what holds others up is one run, of 256 tokens or a single window.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..variants import Predictor
 
 SHORT_S = 0.05
 """A request is short until it has held the turn for so long."""
@@ -79,6 +86,11 @@ class Turns:
         self._ahead = 0
         return self._long.popleft() if self._long else None
 
+    def wanting(self) -> list[Turn]:
+        """Those who wait and want windows, short ones first."""
+        with self._lock:
+            return [turn for turn in (*self._short, *self._long) if turn.wanted]
+
     def withdraw(self, turn: Turn) -> bool:
         """No more waiting; False if the turn has come."""
         with self._lock:
@@ -98,6 +110,10 @@ class Turn:
         self.gone = gone
         self.spent_s = 0.0
         self.ready = threading.Event()
+        self.wanted: list[tuple[int, np.ndarray]] = []
+        """Windows that are still to go through the model, with their numbers."""
+        self.found: dict[int, np.ndarray] = {}
+        """Logits of those that have, whoever had the turn."""
         self._since = 0.0
 
     def __enter__(self) -> Turn:
@@ -124,6 +140,29 @@ class Turn:
             self._since = 0.0
             self.turns.hand_on(self)
             self._wait()
+
+    def want(self, windows: Sequence[np.ndarray]) -> None:
+        """These windows have to go through the model, by whoever has the turn."""
+        self.found.clear()
+        self.wanted = sorted(enumerate(windows), key=lambda window: len(window[1]))
+
+    def run(self, predictor: Predictor) -> None:
+        """One run: of one's own windows first, then of those that others wait with."""
+        taken: list[tuple[Turn, int, np.ndarray]] = []
+        lengths: list[int] = []
+        for turn in (self, *self.turns.wanting()):
+            for number, window in turn.wanted:
+                if not taken or predictor.joins(lengths, len(window)):
+                    taken.append((turn, number, window))
+                    lengths.append(len(window))
+        begun = time.monotonic()
+        logits = predictor.run([window for *_, window in taken])
+        a_token_s = (time.monotonic() - begun) / sum(lengths)
+        for (turn, number, window), one in zip(taken, logits, strict=True):
+            turn.found[number] = one
+            turn.wanted = [left for left in turn.wanted if left[0] != number]
+            turn.spent_s += a_token_s * len(window)
+        self.spent_s -= a_token_s * sum(lengths)  # all of it is added when the turn ends
 
     def _wait(self) -> None:
         if not self.ready.wait(max(0.0, self.end - time.monotonic())) and self.turns.withdraw(self):

@@ -18,6 +18,7 @@ from ..core.records import CheckpointFacts, Parity, Record
 from ..core.store import sha256_file, sha256_of
 from .configuration import TOKENIZER
 from .labels import Labels
+from .variant import Batching
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -47,12 +48,17 @@ class Manifest(Record, frozen=True, kw_only=True):
     build_s: float
     build_peak_bytes: int | None
     files: dict[str, File]
+    batching: Batching = "alone"
+    """Which windows may share a run: proven when it was built, on its instruction set."""
     seal: str = ""
     """Hash of everything above, so that a changed manifest is found like any other changed file."""
 
     def sealed(self) -> Manifest:
         """The same with its seal."""
-        return msgspec.structs.replace(self, seal=sha256_of(msgspec.structs.replace(self, seal="")))
+        content = msgspec.to_builtins(msgspec.structs.replace(self, seal=""))
+        if self.batching == "alone":
+            del content["batching"]  # manifests from before there was anything else are sealed without it
+        return msgspec.structs.replace(self, seal=sha256_of(content))
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,14 @@ from .artifacts import (
     read_manifest,
     verify,
 )
+from .batching import proven
 from .checkpoints import Checkpoint
 from .configuration import WEIGHTS
 from .exporting import exporter
 from .fitness import fitted, parity_windows
 from .graphs import files_of, fitted_to_graph, reference_model, the_graph
 from .torch_model import first_line
-from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Variant, remedy
+from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Model, Variant, remedy
 
 # Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
 FP32_TOLERANCE = 1e-5
@@ -127,9 +128,11 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
     source, chosen = fitted(source) if source.weights else fitted_to_graph(source), VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
-    chosen.build(BuildContext(checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name))
+    context = BuildContext(checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name)
+    claimed = chosen.build(context)
     shutil.copyfile(source.tokenizer, target / "tokenizer.json")
-    parity, logit_range = _parity(source, chosen, target)
+    model, windows = chosen.load(target, 1), parity_windows(source, PARITY_TEXTS)
+    parity, logit_range = _parity(source, chosen, model, windows)
     limit = FP32_TOLERANCE * max(logit_range, USUAL_RANGE)
     if chosen.precision == "fp32" and parity.max_abs_logit_difference > limit:
         raise SlimnerError(
@@ -150,6 +153,7 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
         build_s=round(time.perf_counter() - started, 3),
         build_peak_bytes=peak_bytes(),
         files=describe_files(target),
+        batching=proven(model, claimed or "alone", windows),
     )
     write_json(target / MANIFEST, manifest.sealed())
     return read_manifest(target)
@@ -178,7 +182,9 @@ def _answer(
         ) from error
 
 
-def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[Parity, float]:
+def _parity(
+    checkpoint: Checkpoint, variant: Variant, model: Model, windows: Sequence[np.ndarray]
+) -> tuple[Parity, float]:
     """Logits of the artifact against the checkpoint's own (the graph's, as it was given, where there is nothing else),
     over tokens of many lengths; and the range of the latter."""
     from .torch_model import as_model, load_reference
@@ -186,8 +192,6 @@ def _parity(checkpoint: Checkpoint, variant: Variant, directory: Path) -> tuple[
     reference: Callable[[np.ndarray], np.ndarray] = (
         as_model(load_reference(checkpoint.path)) if checkpoint.weights else reference_model(the_graph(checkpoint))
     )
-    model = variant.load(directory, 1)
-    windows = parity_windows(checkpoint, PARITY_TEXTS)
     worst, total, same, tokens, low, high = 0.0, 0.0, 0, 0, np.inf, -np.inf
     for window in windows:
         expected = _answer(reference, window, checkpoint, variant, CheckpointError)

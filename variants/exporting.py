@@ -23,6 +23,7 @@ from ..core.errors import CheckpointError, MissingDependencyError, UnknownNameEr
 from ..core.install import install_hint
 from ..core.machine import version
 from .checkpoints import Checkpoint
+from .packing import expand, pack
 from .torch_model import first_line, load_reference
 
 GRAPH = "model.onnx"
@@ -42,7 +43,7 @@ class Exporter(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     write: Callable[[Any, Path], None]
     distribution: str
-    revision: int = 1
+    revision: int = 2
     needs: tuple[str, ...] = ("torch", "transformers", "onnx")
     extra: str = "lab"
 
@@ -67,15 +68,25 @@ def exporter(name: str) -> Exporter:
 
 
 @contextlib.contextmanager
-def exported(checkpoint: Checkpoint, directory: Path, name: str) -> Iterator[Path]:
-    """The checkpoint's FP32 graph, below `directory` while the block lasts."""
+def exported(
+    checkpoint: Checkpoint, directory: Path, name: str, *, packed: bool = False
+) -> Iterator[tuple[Path, bool]]:
+    """The checkpoint's FP32 graph, below `directory` while the block lasts, and whether its rows are packed.
+
+    With `packed` they are, where the family and the exporter allow it (`packing.py`).
+    """
     chosen = exporter(name)
     module = load_reference(checkpoint.path, attention="eager")
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         target = Path(temporary) / GRAPH
-        with _quietly():
+        with _quietly(), _unfolding_by_slices():
+            packed = packed and pack(module)
             try:
-                chosen.write(module, target)
+                if packed:
+                    packed = _written_packed(chosen, module, target)
+                    module = module if packed else load_reference(checkpoint.path, attention="eager")
+                if not packed:
+                    chosen.write(module, target)
             except (CheckpointError, MemoryError):
                 raise
             except Exception as error:  # a graph that cannot be traced fails as it likes
@@ -85,7 +96,45 @@ def exported(checkpoint: Checkpoint, directory: Path, name: str) -> Iterator[Pat
                     "take a variant that runs in torch (--variants fp32,dynamic-int8), or another --exporter",
                 ) from error
         del module
-        yield target
+        yield target, packed
+
+
+def _written_packed(chosen: Exporter, module: Any, target: Path) -> bool:
+    """Write the graph of a packed module; False if it cannot be."""
+    try:
+        chosen.write(module, target)
+        expand(target)
+    except (CheckpointError, MemoryError):
+        raise
+    except Exception:  # it fails as it likes, and there is a graph without packing
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _unfolding_by_slices() -> Iterator[None]:
+    """With `unfold` along a text (ConvBERT) written as slices: its own export looks up every element by an index.
+
+    Of the embedded model's INT8 graph at 256 tokens that was half of the time: 19.3 ms, 11.7 ms with slices.
+    """
+    import torch
+
+    original = torch.nn.functional.unfold
+
+    def unfold(given: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+        size, before = list(kernel_size), list(padding) if isinstance(padding, (list, tuple)) else [padding, padding]
+        if size[1:] != [1] or before[1] or dilation != 1 or stride != 1 or given.shape[3] != 1:
+            return original(given, kernel_size, dilation=dilation, padding=padding, stride=stride)
+        texts, channels, places, _ = given.shape
+        padded = torch.nn.functional.pad(given.squeeze(-1), (before[0], before[0]))
+        slices = [padded[:, :, start : start + places] for start in range(size[0])]
+        return torch.stack(slices, 2).reshape(texts, channels * size[0], places)
+
+    torch.nn.functional.unfold = unfold
+    try:
+        yield
+    finally:
+        torch.nn.functional.unfold = original
 
 
 @contextlib.contextmanager
@@ -146,6 +195,7 @@ def _torchscript(module: Any, target: Path) -> None:
             dynamic_axes={name: {0: "batch", 1: "tokens"} for name in (*inputs, OUTPUT)},
             opset_version=OPSET,
             dynamo=False,
+            autograd_inlining=False,
         )
 
 

@@ -16,7 +16,7 @@ from ..core.install import install_hint
 from .checkpoints import Checkpoint
 from .configuration import HOW_TO_NAME_TAGS
 from .fitness import ordinary, window_of
-from .onnx_model import runner
+from .onnx_model import OnnxModel
 from .torch_model import first_line
 from .variant import Model
 
@@ -108,7 +108,7 @@ def reference_model(graph: Path) -> Model:
             f"onnxruntime does not load {graph}: {first_line(error)[:300]}", "export or quantize it again"
         ) from None
     _require_inputs(graph, session)
-    run = runner(session)
+    run = OnnxModel(session)
 
     def answered(ids: np.ndarray) -> np.ndarray:
         try:

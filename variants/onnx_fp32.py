@@ -23,7 +23,7 @@ class OnnxFp32(Variant):
     complexity = 1
 
     def build(self, context: BuildContext) -> None:
-        with exported(context.checkpoint, context.directory, context.exporter) as graph:
+        with exported(context.checkpoint, context.directory, context.exporter) as (graph, _):
             onnx_model.optimize(graph, context.directory)
 
     def load(self, directory: Path, threads: int) -> Model:

@@ -1,9 +1,9 @@
 """Text in, entities out: one predictor for every variant.
 
-A text is cut into windows of the model's length that overlap, and each window goes through the model by itself: no
-padding, no batch. So what a text yields never depends on its neighbours, which padding through convolutions and
-activation ranges shared by a batch (dynamic INT8) would otherwise make it do. Only the best tags are then found for
-many texts at once, which is exact.
+A text is cut into windows of the model's length that overlap. Windows share a run of the model only where building has
+proven that this changes no bit of an answer (`batching.py`); elsewhere each goes through by itself. So what a text
+yields never depends on its neighbours, which padding through convolutions and activation ranges shared by a batch would
+otherwise make it do. The best tags are then found for many texts at once, which is exact.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ..core.errors import ArtifactError, MissingDependencyError, SlimnerError
+from ..core.machine import describe
 from .artifacts import Manifest, read_manifest
+from .batching import joins, runs
 from .labels import Labels, log_softmax, spans
-from .variant import VARIANTS, Model, remedy
+from .variant import VARIANTS, Batching, BatchModel, Model, remedy
 
 # Tokens two neighbouring windows share, at most: context for a name at the cut.
 OVERLAP = 64
@@ -36,8 +38,9 @@ UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00
 WORD_START = "\u2581\u0120 "
 WRITTEN_MARKS = ("\u2581", "\u0120")
 
-# Units whose tags are found together: more gain nothing, and their logits wait in memory.
-DECODED_UNITS = 2048
+# Tokens of texts whose windows are sorted into runs, and whose tags are found, together: more gain little, and their
+# logits wait in memory.
+CHUNK_TOKENS = 4096
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -66,11 +69,27 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: tuple[float, ...]
 
 
+Infer = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""Windows of any number and length to the logits of each."""
+
+
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """What the model says of a text's units: logits of the shape (units, labels), and where the units stand."""
 
     offsets: list[tuple[int, int]]
     logits: np.ndarray
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """A text as the model takes it: its windows of token ids, which of their logits count, and where its units stand.
+
+    `units` are indices among the text's own tokens.
+    """
+
+    windows: list[np.ndarray]
+    kept: list[slice]
+    units: list[int]
+    offsets: list[tuple[int, int]]
 
 
 class Reader:
@@ -116,28 +135,42 @@ class Reader:
 class Predictor(Reader):
     """An opened artifact."""
 
-    def __init__(self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int, batching: Batching = "alone"
+    ) -> None:
         super().__init__(tokenizer)
         self.model = model
         self.labels = labels
         self.body = window - tokenizer.num_special_tokens_to_add(False)
+        self.batching: Batching = batching if isinstance(model, BatchModel) else "alone"
 
     def __call__(self, text: str) -> list[Entity]:
         """Entities of one text, in order, not overlapping."""
         return self.many((text,))[0]
 
     def many(
-        self, texts: Sequence[str], on_step: OnStep = ignore, encodings: Iterable[Encoding | None] = ()
+        self,
+        texts: Sequence[str],
+        on_step: OnStep = ignore,
+        encodings: Iterable[Encoding | None] = (),
+        infer: Infer | None = None,
     ) -> list[list[Entity]]:
-        """Entities of each text: what it yields alone, with the sequences of tags found together.
+        """Entities of each text: what it yields alone, with windows and sequences of tags taken together.
 
-        `on_step` is called with the name of what has just been done: "tokenize", "infer" (each window) or "decode"; an
+        `on_step` is called with the name of what has just been done: "tokenize", "infer" (each run) or "decode"; an
         exception that it raises ends the work. `encodings` are those of the texts, as far as they are there already.
+        `infer` runs the model in the place of `infer` of this class.
         """
+
+        def encoded() -> Iterator[_Read]:
+            for text, encoding in itertools.zip_longest(texts, encodings):
+                if encoding is None:
+                    encoding = self.encode(text)
+                    on_step("tokenize")
+                yield self._read(encoding, *_units(encoding, text))
+
         found: list[list[Entity]] = []
-        pairs = itertools.zip_longest(texts, encodings)
-        scored = (self.score(text, on_step, encoding) for text, encoding in pairs)
-        for text, tagging in zip(texts, self.decode(scored), strict=True):
+        for text, tagging in zip(texts, self._taggings(encoded(), on_step, infer), strict=True):
             found.append(_entities(text, tagging))
             on_step("decode")
         return found
@@ -148,29 +181,28 @@ class Predictor(Reader):
 
     def tag(self, text: str) -> Tagging:
         """Tags of one text by unit."""
-        return next(self.decode((self.score(text),)))
+        return next(self.tag_many(((text, None),)))
 
     def tag_words(self, text: str, words: Sequence[tuple[int, int]]) -> Tagging:
         """Tags of words (start, end) of a text."""
-        return next(self.decode((self.score_words(text, words),)))
+        return next(self.tag_many(((text, words),)))
 
-    def score(self, text: str, on_step: OnStep = ignore, encoding: Encoding | None = None) -> Scored:
-        """Logits of one text by unit; the first token of a word speaks for it, as in training."""
-        if encoding is None:
-            encoding = self.encode(text)
-            on_step("tokenize")
-        logits = self.logits(encoding, on_step)
-        units, offsets = _units(encoding, text)
-        on_step("decode")
-        return Scored(offsets=offsets, logits=logits[units])
+    def tag_many(self, texts: Iterable[tuple[str, Sequence[tuple[int, int]] | None]]) -> Iterator[Tagging]:
+        """Tags of each text, in order: of its words (start, end), or of the tokenizer's units where there are none.
 
-    def score_words(self, text: str, words: Sequence[tuple[int, int]]) -> Scored:
-        """Logits of words (start, end) of a text; each goes to the tokenizer by itself, its first token speaks for it.
-
-        This is `is_split_into_words` of transformers. A word that the tokenizer makes nothing of is left out.
+        The first token of a word speaks for it, as in training. Words given go to the tokenizer each by itself, as with
+        `is_split_into_words` of transformers; one that the tokenizer makes nothing of is left out.
         """
+        return self._taggings(
+            self._read_text(text) if words is None else self._read_words(text, words) for text, words in texts
+        )
+
+    def _read_text(self, text: str) -> _Read:
+        encoding = self.encode(text)
+        return self._read(encoding, *_units(encoding, text))
+
+    def _read_words(self, text: str, words: Sequence[tuple[int, int]]) -> _Read:
         encoding = self.encode_words(text, words)
-        logits = self.logits(encoding)
         own = (
             word for word, special in zip(encoding.word_ids, encoding.special_tokens_mask, strict=True) if not special
         )
@@ -178,19 +210,72 @@ class Predictor(Reader):
         for index, word in enumerate(own):
             if word is not None:
                 first.setdefault(word, index)
-        return Scored(offsets=[words[word] for word in first], logits=logits[list(first.values())])
+        return self._read(encoding, list(first.values()), [words[word] for word in first])
 
-    def decode(self, scored: Iterable[Scored]) -> Iterator[Tagging]:
-        """Tags of each, in order; decoded together, some thousand units at a time."""
-        waiting: list[Scored] = []
-        units = 0
-        for one in scored:
+    def _read(self, encoding: Encoding, units: list[int], offsets: list[tuple[int, int]]) -> _Read:
+        ids = np.asarray(encoding.ids, dtype=np.int64)
+        body = np.flatnonzero(np.asarray(encoding.special_tokens_mask) == 0)
+        if not len(body):
+            return _Read(windows=[], kept=[], units=[], offsets=[])
+        first, last = int(body[0]), int(body[-1]) + 1
+        prefix, suffix = ids[:first], ids[last:]
+        cut = windows(last - first, self.body)
+        return _Read(
+            windows=[np.concatenate((prefix, ids[first + start : first + end], suffix)) for start, end, _, _ in cut],
+            kept=[slice(first + keep_from - start, first + keep_to - start) for start, _, keep_from, keep_to in cut],
+            units=units,
+            offsets=offsets,
+        )
+
+    def _taggings(
+        self, texts: Iterable[_Read], on_step: OnStep = ignore, infer: Infer | None = None
+    ) -> Iterator[Tagging]:
+        """Tags of each text, in order; some thousand tokens at a time."""
+        waiting: list[_Read] = []
+        tokens = 0
+        for one in texts:
             waiting.append(one)
-            units += len(one.offsets)
-            if units >= DECODED_UNITS:
-                yield from self._decode(waiting)
-                waiting, units = [], 0
-        yield from self._decode(waiting)
+            tokens += sum(map(len, one.windows))
+            if tokens >= CHUNK_TOKENS:
+                yield from self._decode(self._scored(waiting, on_step, infer))
+                waiting, tokens = [], 0
+        yield from self._decode(self._scored(waiting, on_step, infer))
+
+    def _scored(self, texts: Sequence[_Read], on_step: OnStep, infer: Infer | None) -> list[Scored]:
+        """Logits of texts by unit, their windows through the model together."""
+        every = [window for one in texts for window in one.windows]
+        logits = iter(infer(every) if infer else self.infer(every, on_step))
+        found = []
+        for one in texts:
+            pieces = [next(logits)[kept] for kept in one.kept]
+            whole = np.concatenate(pieces) if pieces else np.zeros((0, len(self.labels.tags)), dtype=np.float32)
+            found.append(Scored(offsets=one.offsets, logits=whole[one.units]))
+        return found
+
+    def infer(self, windows: Sequence[np.ndarray], on_step: OnStep = ignore) -> list[np.ndarray]:
+        """Logits of each window, in as few runs as the model's batching allows; "infer" is told after each run."""
+        found: dict[int, np.ndarray] = {}
+        for run in runs(self.batching, [len(window) for window in windows]):
+            found.update(zip(run, self.run([windows[index] for index in run]), strict=True))
+            on_step("infer")
+        return [found[index] for index in range(len(windows))]
+
+    def joins(self, lengths: Sequence[int], more: int) -> bool:
+        """Whether a window of `more` tokens may share a run with windows of these lengths."""
+        return joins(self.batching, lengths, more)
+
+    def run(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Logits of each window, from one run; more than one only as `joins` allows."""
+        if len(windows) > 1:
+            assert isinstance(self.model, BatchModel)
+            return self.model.together(windows)
+        return [self.model(window) for window in windows]
+
+    def logits(self, encoding: Encoding) -> np.ndarray:
+        """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
+        special = len(encoding.ids) - int(np.count_nonzero(np.asarray(encoding.special_tokens_mask) == 0))
+        tokens = list(range(len(encoding.ids) - special))
+        return self._scored([self._read(encoding, tokens, [])], ignore, None)[0].logits
 
     def _decode(self, batch: Sequence[Scored]) -> Iterator[Tagging]:
         for one, indices in zip(batch, self.labels.decode([one.logits for one in batch]), strict=True):
@@ -204,23 +289,8 @@ class Predictor(Reader):
                 probabilities=tuple(probabilities.tolist()),
             )
 
-    def logits(self, encoding: Encoding, on_step: OnStep = ignore) -> np.ndarray:
-        """Logits of the text's own tokens, shape (tokens, labels), stitched from as many windows as it needs."""
-        ids = np.asarray(encoding.ids, dtype=np.int64)
-        body = np.flatnonzero(np.asarray(encoding.special_tokens_mask) == 0)
-        if not len(body):
-            return np.zeros((0, len(self.labels.tags)), dtype=np.float32)
-        first, last = int(body[0]), int(body[-1]) + 1
-        prefix, suffix = ids[:first], ids[last:]
-        pieces: list[np.ndarray] = []
-        for start, end, keep_from, keep_to in windows(last - first, self.body):
-            tokens = np.concatenate((prefix, ids[first + start : first + end], suffix))
-            pieces.append(self.model(tokens)[len(prefix) + keep_from - start : len(prefix) + keep_to - start])
-            on_step("infer")
-        return np.concatenate(pieces)
 
-
-def windows(tokens: int, size: int) -> Iterable[tuple[int, int, int, int]]:
+def windows(tokens: int, size: int) -> Sequence[tuple[int, int, int, int]]:
     """Windows (start, end, keep_from, keep_to) over `tokens` tokens, each at most `size` long.
 
     Neighbours overlap; every token is kept from exactly one window, the one in which it is farther from the edge.
@@ -321,4 +391,6 @@ def open_predictor(directory: Path, *, threads: int = 1, on_stage: OnStep = igno
         raise ArtifactError(
             f"{directory} does not load: {type(error).__name__}: {error}", "build the artifact again"
         ) from error
-    return Predictor(tokenizer, model, manifest.labels, manifest.window)
+    here = manifest.batching == "alone" or manifest.instructions == describe().instructions
+    batching: Batching = manifest.batching if here else "alone"  # other kernels may round otherwise
+    return Predictor(tokenizer, model, manifest.labels, manifest.window, batching)

@@ -6,7 +6,7 @@ import abc
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -17,6 +17,23 @@ from .checkpoints import Checkpoint
 
 # Token ids of one window, shape (tokens,), to logits, shape (tokens, labels), float32.
 Model = Callable[[np.ndarray], np.ndarray]
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """A model that also takes several windows in one run."""
+
+    def __call__(self, ids: np.ndarray, /) -> np.ndarray:
+        """Logits of one window."""
+        ...
+
+    def together(self, windows: Sequence[np.ndarray], /) -> list[np.ndarray]:
+        """Logits of each window, from one run."""
+        ...
+
+
+Batching = Literal["packed", "equal_length", "alone"]
+"""Which windows may share a run without any bit of an answer changing: any, those of one length, or none."""
 
 # Exporters are in exporting.py.
 DEFAULT_EXPORTER = "torchscript"
@@ -57,8 +74,12 @@ class Variant(abc.ABC):
     """Among equals the lower one wins: how much there is to understand, install and go wrong when it is deployed."""
 
     @abc.abstractmethod
-    def build(self, context: BuildContext) -> None:
-        """Write the model's files into `context.directory`; tokenizer and manifest are added by the caller."""
+    def build(self, context: BuildContext) -> Batching | None:
+        """Write the model's files into `context.directory`; tokenizer and manifest are added by the caller.
+
+        What it returns is how windows may share a run, if its model is a `BatchModel` and this is what its graph was
+        made for. It is tried before it is believed; None is "alone".
+        """
 
     @abc.abstractmethod
     def load(self, directory: Path, threads: int) -> Model:

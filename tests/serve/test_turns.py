@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 from slimner import zoo
 from slimner.serve.admission import Queue, QueueFullError, TooLongError, tokenized
@@ -13,7 +14,10 @@ from slimner.serve.bundle import open_served
 from slimner.serve.engine import Engine
 from slimner.serve.schemas import MOST_TEXT_TOKENS
 from slimner.serve.turns import AHEAD, SHORT_S, DeadlineError, GoneError, Turn, Turns
-from slimner.variants import open_predictor
+from slimner.variants import Predictor, open_predictor
+from slimner.variants.batching import RUN_TOKENS
+from slimner.variants.labels import Labels
+from slimner.variants.variant import Batching
 
 
 def never() -> bool:
@@ -133,3 +137,71 @@ def test_nothing_is_computed_for_a_client_that_hung_up() -> None:
     with pytest.raises(GoneError):
         engine.answer(["外交部发言人说。" * 2000], lambda: True)
     assert engine.queue.requests == 0
+
+
+class Counting:
+    """A model that notes the lengths in each run, and answers a window with its ids; runs wait for `begin`."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[int]] = []
+        self.begin = threading.Event()
+
+    def __call__(self, window: np.ndarray, /) -> np.ndarray:
+        return self.together([window])[0]
+
+    def together(self, windows: Sequence[np.ndarray], /) -> list[np.ndarray]:
+        self.runs.append([len(window) for window in windows])
+        self.begin.wait(30)
+        return [np.stack((window, window), axis=1).astype(np.float32) for window in windows]
+
+
+def asked(lengths: Sequence[Sequence[int]], batching: Batching) -> tuple[Counting, Turns]:
+    """What a model is run with when requests with windows of these lengths come while it runs for the first of them."""
+    model, turns = Counting(), Turns()
+    tokenizer = open_predictor(open_served(zoo.bundle()).model).tokenizer
+    predictor = Predictor(tokenizer, model, Labels(("O", "B-X")), 512, batching)
+    right: list[bool] = []
+
+    def ask(windows: list[np.ndarray]) -> None:
+        with Turn(turns, time.monotonic() + 30, never) as turn:
+            turn.want(windows)
+            while turn.wanted:
+                turn.offer()
+                if turn.wanted:
+                    turn.run(predictor)
+            right.append(all((turn.found[i][:, 0] == window).all() for i, window in enumerate(windows)))
+
+    threads = []
+    for number, sizes in enumerate(lengths):
+        windows = [np.full(size, 100 * number + i) for i, size in enumerate(sizes)]
+        threads.append(threading.Thread(target=ask, args=(windows,)))
+        threads[-1].start()
+        if number:
+            lined_up(turns, number)
+        else:
+            while not model.runs:
+                time.sleep(0.001)
+    model.begin.set()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * len(lengths)
+    return model, turns
+
+
+def test_who_waits_goes_along_in_a_run_and_nobody_waits_for_others() -> None:
+    model, turns = asked([[30], [20], [40], [10]], "packed")
+    assert model.runs[0] == [30]  # the first found nobody, and went alone
+    assert len(model.runs) == 2
+    assert sorted(model.runs[1]) == [10, 20, 40]
+    assert not turns.waiting()
+
+
+def test_a_run_holds_no_more_tokens_than_it_may_and_windows_of_one_length_if_it_has_to() -> None:
+    model, _ = asked([[30], [200], [200], [40, 10]], "packed")
+    assert all(sum(run) <= RUN_TOKENS for run in model.runs)
+    assert sorted(size for run in model.runs for size in run) == [10, 30, 40, 200, 200]
+    assert len(model.runs) == 3
+    model, _ = asked([[30], [20], [40, 20], [20]], "equal_length")
+    assert sorted(model.runs[1:]) == [[20, 20, 20], [40]]
+    model, _ = asked([[30], [20], [20]], "alone")
+    assert model.runs == [[30], [20], [20]]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slimner import zoo
 from slimner.variants import Predictor, open_predictor
-from slimner.variants.predictor import DECODED_UNITS, _units, windows
+from slimner.variants.predictor import CHUNK_TOKENS, _units, windows
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 AWKWARD = [
@@ -74,8 +74,8 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(predictor: Predictor
 
 
 def test_texts_asked_together_are_answered_as_each_alone(predictor: Predictor) -> None:
-    lines = [*AWKWARD, *zoo.workload().read_text(encoding="utf-8").splitlines()[:100]]
-    assert sum(len(predictor.tag(line).tags) for line in lines) > DECODED_UNITS  # so they are several batches
+    lines = [*AWKWARD, *zoo.workload().read_text(encoding="utf-8").splitlines()]
+    assert sum(len(predictor.encode(line).ids) for line in lines) > CHUNK_TOKENS  # so they are several chunks
     steps: list[str] = []
     assert predictor.many(lines, steps.append) == [predictor(line) for line in lines]
     assert steps.count("tokenize") == len(lines)
@@ -91,8 +91,8 @@ def test_an_exception_of_whoever_follows_the_steps_ends_the_work(predictor: Pred
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        predictor.many(["王芳在广州。"] * 5, follow)
-    assert steps == ["tokenize", "infer", "decode", "tokenize", "infer"]
+        predictor.many(["王芳在广州。", "李明在上海说。", "新华社记者在北京大学说。"], follow)
+    assert steps == ["tokenize"] * 3 + ["infer"] * 2
 
 
 def test_a_text_longer_than_the_window_is_tagged_to_its_last_character(predictor: Predictor) -> None:
