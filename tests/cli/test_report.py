@@ -124,7 +124,9 @@ def test_the_newest_of_several_results_is_reported_on(slimner: Slimner, recorded
         make({"fp32": (360, 400, 8.0), "newer": (360, 60, 4.0)}), started="2026-02-01T00:00:00+00:00"
     )
     write_json(recorded.parent / "b.json", results)
-    assert "Use newer in place of fp32" in slimner("report", "b.json", recorded).stdout
+    printed = slimner("report", "b.json", recorded).stdout
+    assert "Use newer in place of fp32" in printed
+    assert "over time" in printed.lower()
 
 
 def test_a_report_needs_no_torch(recorded: Path) -> None:
