@@ -100,7 +100,7 @@ def table(given: Table, width: int) -> RenderableType:
     sizes = [max(map(cell_len, (heading, *column))) for heading, column in zip(headings, figures, strict=True)]
     starred = any("winner" in given.marked(i) for i in range(len(lines)))
     grids: list[RenderableType] = []
-    for band in bands(given, sizes, width - (GAP if starred else 0) if width else 0):
+    for band in bands(given, sizes, width - (1 + GAP if starred else 0) if width else 0):
         grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
         if starred:
             grid.add_column("", no_wrap=True)

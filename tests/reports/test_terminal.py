@@ -60,6 +60,15 @@ def test_every_figure_is_whole_and_the_winner_is_marked_at_any_width(width: int,
     assert all(heading in lines[0] for heading in ("F1", "memory"))
 
 
+def test_no_width_cuts_a_figure() -> None:
+    rows = rows_of(make(FIGURES))
+    table = comparison(rows, decide(rows, COMPLEXITY))
+    cells = {cell for line in table.texts for cell in line}
+    for width in range(70, 200, 3):
+        lines = drawn(width, table)
+        assert [cell for cell in cells if not any(cell in line for line in lines)] == [], width
+
+
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_sentences_are_broken_at_spaces_and_hang_below_their_label(width: int) -> None:
     rows = rows_of(make(FIGURES))
