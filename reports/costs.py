@@ -189,9 +189,9 @@ def _ledger(results: Results) -> Iterator[Part]:
         yield Text("The final memory was not read from outside.")
         return
     yield Table(
-        title="At the end, read from outside: PSS is anonymous memory and files; shared is the part of RSS that other "
-        "processes map too.",
+        title="At the end, read from outside",
         headings=("variant", "PSS", "anonymous", "files", "USS", "RSS", "shared"),
         lines=lines,
     )
+    yield Text("PSS is anonymous memory and files; shared is the part of RSS that other processes map too.")
     yield Points(checks)
