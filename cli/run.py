@@ -111,7 +111,7 @@ def run(
     else:
         print_decision(found.rows, decision)
         options.print_notes(notes(results))
-        options.tell("report", f"{out / PAGE} ({found.report} as Markdown, figures: {out / RESULTS})")
+        options.tell("report", f"{out / PAGE} (also {found.report.name}; figures: {RESULTS})")
         options.tell("time", f"{results.seconds:.0f} s")
         if decision.winner:
             options.tell("next", f"slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")

@@ -73,7 +73,7 @@ def test_a_run_ends_with_a_table_a_winner_a_reason_for_each_loser_and_a_report(
     assert any("fp32" in line and "baseline" in line for line in lines)
     assert any(line.startswith("  winner  ") for line in lines)
     assert any(line.startswith("  not     ") for line in lines)
-    assert "report  slimner-report/report.md" in done.stdout
+    assert "report  slimner-report/report.html" in done.stdout
     assert "measure 4/4" in done.stderr
     out = tmp_path / "slimner-report"
     results = read_results(out / "results.json")

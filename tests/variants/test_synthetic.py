@@ -114,4 +114,4 @@ def test_a_run_of_random_weights_has_no_f1_and_says_what_stands_in_its_place(sli
     assert "F1 and constraints on it are not checked: random weights" in done.stdout
     results = json.loads((tmp_path / "slimner-report" / "results.json").read_text())
     assert (results["corpus"], results["evaluations"]) == (None, [])
-    assert "Random weights, so nothing is scored" in (tmp_path / "slimner-report" / "report.md").read_text()
+    assert "random weights, so nothing is scored" in (tmp_path / "slimner-report" / "report.md").read_text()
