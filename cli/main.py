@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "slimner.cli.build:build",
     "eval": "slimner.cli.eval:evaluate",
     "bench": "slimner.cli.bench:bench",
+    "explain": "slimner.cli.explain:explain",
     "ledger": "slimner.cli.ledger:ledger",
     "load": "slimner.cli.load:load",
     "compare": "slimner.cli.compare:compare",

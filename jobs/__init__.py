@@ -8,6 +8,7 @@ from .bundling import bundle
 from .calibrating import calibrate
 from .comparing import PAIRED, Compared, compare
 from .deciding import pick
+from .explaining import explain
 from .gating import gate
 from .measuring import bench
 from .progress import SILENT, Progress
@@ -29,6 +30,7 @@ __all__ = [
     "compare",
     "differences",
     "evaluate",
+    "explain",
     "gate",
     "pick",
     "report",

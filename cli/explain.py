@@ -1,0 +1,39 @@
+"""`slimner explain`: where the time of an artifact goes, and what bounds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..core.records import Measuring
+from ..jobs import explain as explain_job
+from ..jobs.inputs import artifact_in
+from ..reports.explain import parts
+from . import options
+from .progress import Steps
+
+
+@click.command(short_help="Where the time of an artifact goes, and why INT8 is or is not faster here.")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@options.workload
+@options.running
+@options.output
+def explain(artifact: Path, workload: str | None, settings: Measuring, as_json: bool) -> None:
+    """Profile ARTIFACT (a directory made by `slimner build` or `slimner bundle`) and say what bounds its speed.
+
+    Time is given by groups of operators, and outside the model. For onnxruntime the products with weights are held
+    against what one large product reaches on this machine, and against how fast as many bytes can be read. A last
+    sentence says what that means, such as why INT8 is no faster than FP32 here.
+
+    \b
+    slimner explain my-artifact --workload texts.txt
+    """
+    opened = artifact_in(artifact)
+    options.warn_of_other_instructions(opened.manifest)
+    with Steps() as progress:
+        found = explain_job(opened, workload=workload, settings=settings, progress=progress)
+    if as_json:
+        options.print_json(found)
+        return
+    options.show(*parts(found))

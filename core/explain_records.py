@@ -1,0 +1,65 @@
+"""Immutable results of an explanation: where the time of an artifact goes, and what bounds it."""
+
+from __future__ import annotations
+
+from .records import Machine, Record, WorkloadFacts
+
+# Names of groups that an explanation is about; the others are in bench/explain.py.
+PRODUCTS = "products with weights"
+QUANTIZING = "quantizing activations"
+OUTSIDE = "outside the model"
+
+
+class OperatorGroup(Record, frozen=True, kw_only=True):
+    """Operators of one kind: their time a text in ms, and how often they run for one."""
+
+    name: str
+    ms: float
+    calls: float
+    operators: tuple[str, ...]
+
+
+class Products(Record, frozen=True, kw_only=True):
+    """The matrix products with weights, for one text.
+
+    `macs` are multiplications with an addition each, `bytes` the weights they read; `peak_macs_per_s` is what one large
+    product of the same precision reached in the same process, `bytes_per_s` how fast as many bytes can be read.
+    """
+
+    precision: str
+    ms: float
+    macs: float
+    bytes: int
+    peak_macs_per_s: float
+    bytes_per_s: float
+
+    @property
+    def reached(self) -> float:
+        """Share of the peak."""
+        return self.macs / (self.ms / 1e3) / self.peak_macs_per_s if self.ms and self.peak_macs_per_s else 0.0
+
+    @property
+    def reading_ms(self) -> float:
+        """The least time that reading the weights takes."""
+        return self.bytes / self.bytes_per_s * 1e3 if self.bytes_per_s else 0.0
+
+
+class Explanation(Record, frozen=True, kw_only=True):
+    """Where the time of an artifact goes: by groups of operators, and outside the model.
+
+    `ms` is the mean time a text, all told; `outside_ms` what of it is tokenizing, reading tags and Python. `products`
+    is None where the back end does not tell. `why` says what bounds it.
+    """
+
+    variant: str
+    artifact: str
+    machine: Machine
+    workload: WorkloadFacts
+    threads: int
+    texts: int
+    tokens: float
+    ms: float
+    outside_ms: float
+    groups: tuple[OperatorGroup, ...]
+    products: Products | None
+    why: str
