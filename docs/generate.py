@@ -15,6 +15,7 @@ import msgspec
 from slimner.cli.commands import cli
 from slimner.cli.main import COMMANDS
 from slimner.core import errors
+from slimner.core.explain_records import Explanation
 from slimner.core.gate_records import Calibration, GateRecord
 from slimner.core.history_records import HISTORY_SCHEMA, HistoryEntry
 from slimner.core.ledger_records import ImportLedger, Ledger
@@ -84,6 +85,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "decision": (Decision, "`decision.json`, and `slimner pick --json`", 1),
     "scores": (EvaluationRecord, "`slimner eval --json`", 1),
     "bench": (BenchReport, "`slimner bench --json`", 1),
+    "explanation": (Explanation, "`slimner explain --json`", 1),
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),
     "dependencies": (ImportLedger, "`dependencies.json`", 1),
     "load": (LoadReport, "`slimner load --json`", 1),

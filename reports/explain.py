@@ -61,8 +61,8 @@ def why(
     if products:
         more = "" if integers else "; INT8 products can do better where the processor has wide integer dot products"
         return (
-            f"Compute-bound: products take {multiplying / ms * 100:.0f} % of the time, at {products.reached * 100:.0f} % "
-            f"of what one large {products.precision} product reaches on this machine{more}."
+            f"Compute-bound: products take {multiplying / ms * 100:.0f} % of the time, at "
+            f"{products.reached * 100:.0f} % of what one large {products.precision} product reaches here{more}."
         )
     return f"Products take {multiplying / ms * 100:.0f} % of the time."
 

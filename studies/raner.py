@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from slimner.eval import read_corpus
-
 TYPES = ("PER", "LOC", "ORG")
 TAGS = ("O", *(f"{letter}-{kind}" for kind in TYPES for letter in "BIES"))
 FORBIDDEN = -100.0
@@ -108,6 +106,7 @@ def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, lo
     """A BERT of three layers of 128 with a CRF, trained from nothing for some minutes on a column file."""
     import torch
     from modelscope.models.nlp.heads.crf_head import CRF
+    from slimner.eval import read_corpus
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     torch.manual_seed(1)

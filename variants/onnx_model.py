@@ -82,6 +82,10 @@ class OnnxModel:
         """Logits of one window."""
         return self.together((ids,))[0]
 
+    def end_profile(self) -> Path:
+        """The file of what was noted so far."""
+        return Path(self._session.end_profiling())
+
     def together(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Logits of each window, from one run; the shorter ones are padded."""
         lengths = [len(window) for window in windows]
@@ -99,8 +103,11 @@ class OnnxModel:
         return [logits[row, :length] for row, length in enumerate(lengths)]
 
 
-def load(directory: Path, threads: int) -> OnnxModel:
-    """The model of an optimized graph."""
+def load(directory: Path, threads: int, *, profile: Path | None = None) -> OnnxModel:
+    """The model of an optimized graph.
+
+    With `profile`, the beginning of a file's name, onnxruntime notes every operator that it runs, for `end_profile`.
+    """
     import onnxruntime
 
     bound_heap()
@@ -111,5 +118,7 @@ def load(directory: Path, threads: int) -> OnnxModel:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = int(SESSION["inter_op_num_threads"])
     options.log_severity_level = 3
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     session: Any = onnxruntime.InferenceSession(str(directory / GRAPH), options, providers=["CPUExecutionProvider"])
     return OnnxModel(session)
