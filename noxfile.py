@@ -202,6 +202,13 @@ def original(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Variants on runtimes with an extra of their own."""
+    session.install(TORCH, "-e", ".[lab,test,openvino]")
+    session.run("pytest", "tests/variants/test_engines.py", *session.posargs)
+
+
+@nox.session
 def peers(session: nox.Session) -> None:
     """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk, an hour with the builds."""
     session.install(TORCH, "-e", ".[lab]")

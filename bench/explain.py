@@ -17,8 +17,8 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.explain_records import PRODUCTS, QUANTIZING, OperatorGroup, Products
 
-# Groups by the names of operators in onnxruntime and torch; what no pattern matches is "other". Matrix products are told
-# apart by whether one side is a weight.
+# Groups by the names of operators in onnxruntime and torch; what no pattern matches is "other". Products are told apart
+# by whether one side is a weight.
 ATTENTION = "attention"
 GROUPS: dict[str, tuple[str, ...]] = {
     ATTENTION: ("softmax", "attention", "bmm", "baddbmm"),

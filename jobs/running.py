@@ -133,9 +133,11 @@ def _chosen(
         for name in VARIANTS.names():
             try:
                 variant = VARIANTS.get(name)
-                variants += [variant] if name != baseline and variant.imports != source.weights else []
             except UserError as error:  # a broken plugin that was not asked for by name
                 failures.append(Failure(variant=name, step="load", kind="refused", reason=str(error)))
+            else:
+                fits = variant.standard and name != baseline and variant.imports != source.weights
+                variants += [variant] if fits else []
     lacking = sorted({module for variant in variants for module in variant.missing(building=True)})
     if all(variant.missing(building=True) for variant in variants):
         raise MissingDependencyError(

@@ -14,8 +14,8 @@ from .fitness import require_whole
 from .variant import Model
 
 
-def load_reference(directory: Path, *, attention: str | None = None) -> Any:
-    """The FP32 module of a checkpoint directory, in evaluation mode; CheckpointError if not all weights fit.
+def load_reference(directory: Path, *, attention: str | None = None, dtype: Any = None) -> Any:
+    """The module, in FP32 or another `dtype` of torch, of a checkpoint directory, in evaluation mode; CheckpointError if not all weights fit.
 
     Nothing is fetched and no code of the checkpoint is run. `attention` names one of transformers' own
     implementations; without it transformers takes the one it has for this class.
@@ -32,7 +32,7 @@ def load_reference(directory: Path, *, attention: str | None = None) -> Any:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            dtype=torch.float32,
+            dtype=dtype or torch.float32,
             output_loading_info=True,
             attn_implementation=attention,
             ignore_mismatched_sizes=True,  # require_whole names them
@@ -74,7 +74,9 @@ def as_model(module: Any) -> Model:
     def run(ids: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             tokens = torch.from_numpy(ids)[None, :]
-            logits: np.ndarray = module(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].numpy()
+            logits: np.ndarray = (
+                module(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].float().numpy()
+            )
         return logits
 
     return run

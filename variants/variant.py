@@ -73,6 +73,11 @@ class Variant(abc.ABC):
     complexity: ClassVar[int] = 0
     """Among equals the lower one wins: how much there is to understand, install and go wrong when it is deployed."""
 
+    extra: ClassVar[str] = "lab"
+    """The extra of slimner, or of the plugin's distribution, that installs what it needs."""
+    standard: ClassVar[bool] = True
+    """Whether a run that names no variants takes it; the others are asked for by name."""
+
     @abc.abstractmethod
     def build(self, context: BuildContext) -> Batching | None:
         """Write the model's files into `context.directory`; tokenizer and manifest are added by the caller.

@@ -1,0 +1,47 @@
+"""Variants that are asked for by name: each answers as the checkpoint does, and says what it needs where that is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from slimner.core.errors import MissingDependencyError
+from slimner.jobs.running import _chosen
+from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
+from slimner.variants.building import build
+
+HERE = {"torch-bf16": True, **dict.fromkeys(("openvino-bf16", "openvino-int8"), False)}
+ENGINES = sorted(HERE)
+
+
+def there(name: str) -> bool:
+    return not VARIANTS.get(name).missing(building=True)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_tags_as_the_checkpoint_does(name: str, cache: Path, tiny_checkpoint: Path) -> None:
+    if not there(name):
+        pytest.skip(f"{name} needs an extra (nox -s engines)")
+    artifact, _ = build(resolve_checkpoint(str(tiny_checkpoint)), VARIANTS.get(name), cache=cache, timeout_s=600)
+    assert artifact.manifest.parity.tag_agreement > 0.97
+    predictor = open_predictor(artifact.path)
+    text = "第一次会议今天在上海举行。"
+    assert predictor(text) == predictor(text)
+    assert predictor("") == []
+
+
+@pytest.mark.parametrize("name", [name for name, lab in HERE.items() if not lab])
+def test_an_engine_that_is_not_installed_is_refused_with_its_extra(
+    name: str, tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    if there(name):
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(MissingDependencyError) as raised:
+        build(resolve_checkpoint(str(tiny_checkpoint)), VARIANTS.get(name), cache=tmp_path, timeout_s=600)
+    assert f".[{VARIANTS.get(name).extra}]" in raised.value.remedy
+
+
+def test_a_run_that_names_no_variants_takes_the_standard_ones() -> None:
+    chosen, failures = _chosen(None, "fp32")
+    assert [variant.name for variant in chosen] == ["fp32", "dynamic-int8", "onnx-fp32", "onnx-int8"]
+    assert not failures
