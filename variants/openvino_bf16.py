@@ -7,6 +7,8 @@ from pathlib import Path
 from . import openvino_model
 from .variant import BuildContext, Model, Variant
 
+SESSION = {"INFERENCE_PRECISION_HINT": "bf16"}
+
 
 class OpenvinoBf16(Variant):
     """Weights are stored in FP32; where the processor has no bfloat16, that is also what is computed."""
@@ -19,7 +21,7 @@ class OpenvinoBf16(Variant):
     build_needs = ("torch", "transformers", "onnx")
     exports = True
     extra = "openvino"
-    session = {"INFERENCE_PRECISION_HINT": "bf16"}
+    session = SESSION
     complexity = 2
     standard = False
 

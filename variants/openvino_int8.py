@@ -7,6 +7,8 @@ from pathlib import Path
 from . import openvino_model
 from .variant import BuildContext, Model, Variant
 
+SESSION = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "18446744073709551615"}
+
 
 class OpenvinoInt8(Variant):
     """Weights in eight bits by channel."""
@@ -19,7 +21,7 @@ class OpenvinoInt8(Variant):
     build_needs = ("torch", "transformers", "onnx", "nncf")
     exports = True
     extra = "openvino"
-    session = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "18446744073709551615"}
+    session = SESSION
     complexity = 2
     standard = False
 

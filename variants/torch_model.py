@@ -15,10 +15,10 @@ from .variant import Model
 
 
 def load_reference(directory: Path, *, attention: str | None = None, dtype: Any = None) -> Any:
-    """The module, in FP32 or another `dtype` of torch, of a checkpoint directory, in evaluation mode; CheckpointError if not all weights fit.
+    """The module of a checkpoint directory, in evaluation mode; CheckpointError if not all weights fit.
 
-    Nothing is fetched and no code of the checkpoint is run. `attention` names one of transformers' own
-    implementations; without it transformers takes the one it has for this class.
+    It is in FP32, or in another `dtype` of torch. Nothing is fetched and no code of the checkpoint is run. `attention`
+    names one of transformers' own implementations; without it transformers takes the one it has for this class.
     """
     import torch
     from transformers import AutoModelForTokenClassification

@@ -1,4 +1,4 @@
-"""Variants that are asked for by name: each answers as the checkpoint does, and says what it needs where that is missing."""
+"""Variants that are asked for by name: each answers as the checkpoint does, and says what it needs if that is missing."""
 
 from __future__ import annotations
 
