@@ -104,5 +104,5 @@ def remedy(variant: Variant, missing: Sequence[str]) -> str:
     """How to install what a variant lacks: an extra of slimner for its own, the modules themselves for a plugin's."""
     distribution, _ = VARIANTS.distribution(variant.name)
     if distribution in ("", "slimner"):
-        return install_hint("lab")
+        return install_hint(variant.extra)
     return f"install what {distribution} needs for it: pip install {' '.join(missing)}"

@@ -1,4 +1,4 @@
-"""Variants that are asked for by name: each answers as the checkpoint does, and says what it needs if that is missing."""
+"""Variants that are asked for by name: each answers as the checkpoint does, or says what it lacks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_engine_that_is_not_installed_is_refused_with_its_extra(
     assert f".[{VARIANTS.get(name).extra}]" in raised.value.remedy
 
 
-def test_a_run_that_names_no_variants_takes_the_standard_ones() -> None:
-    chosen, failures = _chosen(None, "fp32")
+def test_a_run_that_names_no_variants_takes_the_standard_ones(tiny_checkpoint: Path) -> None:
+    chosen, failures = _chosen(None, "fp32", resolve_checkpoint(str(tiny_checkpoint)))
     assert [variant.name for variant in chosen] == ["fp32", "dynamic-int8", "onnx-fp32", "onnx-int8"]
     assert not failures
