@@ -8,11 +8,10 @@ from ..bench import Workload
 from ..bench.explain import profile_in_child
 from ..core import child
 from ..core.explain_records import Explanation
-from ..core.machine import describe, thread_environment
+from ..core.machine import WIDE_DOT_PRODUCTS, describe, thread_environment
 from ..core.records import Measuring
 from ..reports.explain import why
 from ..variants import VARIANTS, Artifact
-from ..variants.building import WIDE_DOT_PRODUCTS
 from .bundling import some
 from .defaults import workload_for
 from .inputs import artifact_in, require
