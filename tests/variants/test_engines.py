@@ -23,7 +23,7 @@ def test_an_engine_tags_as_the_checkpoint_does(name: str, cache: Path, tiny_chec
     if not there(name):
         pytest.skip(f"{name} needs an extra (nox -s engines)")
     artifact, _ = build(resolve_checkpoint(str(tiny_checkpoint)), VARIANTS.get(name), cache=cache, timeout_s=600)
-    assert artifact.manifest.parity.tag_agreement > 0.8  # random weights: far less sure of its tags than a trained model
+    assert artifact.manifest.parity.tag_agreement > 0.8  # random weights: less sure than trained ones
     predictor = open_predictor(artifact.path)
     text = "第一次会议今天在上海举行。"
     assert predictor(text) == predictor(text)
