@@ -15,6 +15,7 @@ Every part goes on where it stopped. `real` is the long one: some minutes for ev
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -29,7 +30,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from common import artifact_of, where_and_when
-from planted import draw
+from planted import EFFECTS, draw
 from pytest_benchmark.utils import parse_compare_fail
 from slimner.bench import read_workload
 from slimner.bench.pairs import Pair, Tally, measure_pairs
@@ -52,7 +53,8 @@ from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
 from slimner.variants.building import build
 
 PAIRS = {"nothing": 40, "slow": 24, "leak": 12}
-VARIANT_OF = {"slow": "planted-slow", "leak": "planted-leak", "f1": "planted-f1"}
+PLANTED = (*EFFECTS, "f1")
+VARIANT_OF = {kind: f"planted-{kind}" for kind in PLANTED}
 RUNS = 1000
 POINTS = 1.0
 RULE = "mean:5%"
@@ -73,10 +75,8 @@ def plugin(out: Path) -> Path:
     facts.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).parent / "planted.py", directory / "slimner_planted.py")
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: slimner-planted\nVersion: 0\n")
-    lines = (
-        f"planted-{kind} = slimner_planted:{name}"
-        for kind, name in (("slow", "SLOW"), ("leak", "LEAKING"), ("f1", "FORGETFUL"))
-    )
+    names = {kind: f"SPOILT_{number}" for number, kind in enumerate(EFFECTS)} | {"f1": "FORGETFUL"}
+    lines = (f"planted-{kind} = slimner_planted:{name}" for kind, name in names.items())
     (facts / "entry_points.txt").write_text("[slimner.variants]\n" + "\n".join(lines) + "\n")
     return directory
 
@@ -187,8 +187,22 @@ def f1(sentences: Sequence[Sequence[object]]) -> float:
     return 2 * right / total
 
 
+@contextlib.contextmanager
+def beside(hog: bool) -> Iterator[None]:
+    """With a process that keeps one core busy, or without."""
+    if not hog:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
-    """Whole gate commands; each is written down when it has ended."""
+    """Whole gate commands, every other one beside a process that keeps a core busy; each is written down at its end."""
     where = sides(out)
     log = out / "real.jsonl"
     done = Counter(json.loads(line)["kind"] for line in log.read_text().splitlines()) if log.exists() else Counter()
@@ -202,14 +216,16 @@ def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
                 *(sys.executable, "-c", "from slimner.cli.main import main; main()", "gate"),
                 *("--baseline", where["base"], "--candidate", where[kind], "--seed", str(seed + number), "--json"),
             ]
-            begun = time.monotonic()
-            ended = subprocess.run(
-                list(map(str, command)), env=environment, capture_output=True, text=True, check=False
-            )
+            begun, hog = time.monotonic(), bool(number % 2)
+            with beside(hog):
+                ended = subprocess.run(
+                    list(map(str, command)), env=environment, capture_output=True, text=True, check=False
+                )
             record = json.loads(ended.stdout) if ended.stdout else {}
             checks = {check["name"]: check["message"] for check in record.get("checks", [])}
             line = {
                 "kind": kind,
+                "hog": hog,
                 "code": ended.returncode,
                 "pairs": [c["pairs"] for c in record.get("comparisons", [])],
                 "rejected": [c["disturbed_pairs"] for c in record.get("comparisons", [])],
@@ -252,17 +268,22 @@ def report(out: Path) -> None:
     lines = [json.loads(line) for line in (out / "real.jsonl").read_text().splitlines()]
     by_kind: dict[str, Counter[str]] = {}
     for line in lines:
-        by_kind.setdefault(line["kind"], Counter())[
+        by_kind.setdefault(told(line), Counter())[
             {0: "pass", 1: "regression", 3: "inconclusive"}.get(line["code"], "failed")
         ] += 1
     print()
     print(markdown(("whole commands", *OUTCOMES[:3], "regression, 95 %"), [row(n, c) for n, c in by_kind.items()]))
     for kind in by_kind:
-        mine = [line for line in lines if line["kind"] == kind]
+        mine = [line for line in lines if told(line) == kind]
         seconds = sorted(line["seconds"] for line in mine)
         pairs = sorted(p for line in mine for p in line["pairs"])
         print(f"\n{kind}: {seconds[len(seconds) // 2]:.0f} s ({seconds[0]:.0f} to {seconds[-1]:.0f}), pairs {pairs}")
     print(f"\n{where_and_when()}")
+
+
+def told(line: Mapping[str, object]) -> str:
+    """What was planted, and whether one core was busy."""
+    return f"{line['kind']}{', one core busy' if line.get('hog') else ''}"
 
 
 def row(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -284,17 +305,16 @@ def main() -> None:
     parser.add_argument("part", choices=("measure", "simulate", "real", "report", "all"))
     parser.add_argument("--out", type=Path, default=Path("gate-study"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nothing", type=int, default=20, help="A/A gates of `real`")
-    parser.add_argument("--slow", type=int, default=20)
-    parser.add_argument("--leak", type=int, default=20)
-    parser.add_argument("--f1", type=int, default=20)
+    parser.add_argument("--nothing", type=int, default=60, help="A/A gates of `real`")
+    for kind in PLANTED:
+        parser.add_argument(f"--{kind}", type=int, default=10)
     given = parser.parse_args()
     directory = str(plugin(given.out))
     if directory not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
         os.execv(sys.executable, [sys.executable, *sys.argv])  # entry points are found at start
     os.environ["SLIMNER_CACHE"] = str((given.out / "cache").resolve())
-    counts = {"nothing": given.nothing, "slow": given.slow, "leak": given.leak, "f1": given.f1}
+    counts = {kind: getattr(given, kind.replace("-", "_")) for kind in ("nothing", *PLANTED)}
     for part in ("measure", "simulate", "real", "report") if given.part == "all" else (given.part,):
         if part == "real":
             real(given.out, counts, given.seed)
