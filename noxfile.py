@@ -166,6 +166,12 @@ def generator(session: nox.Session) -> None:
 
 
 @nox.session
+def load_agreement(session: nox.Session) -> None:
+    """Whether `slimner load` and wrk find the same rate; needs wrk, three minutes."""
+    _study(session, "load_agreement")
+
+
+@nox.session
 def repeatability(session: nox.Session) -> None:
     """Whether the interval of one run holds what ten runs find."""
     _study(session, "repeatability")
