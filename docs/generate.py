@@ -44,7 +44,6 @@ NOTICE = "<!-- written by docs/generate.py; change the code, then run it again -
 GUIDES = {
     "baseline": "gate",
     "build": "variants",
-    "calibrate": "gate",
     "corpus": "corpora",
     "diff": "compare",
     "pick": "policy",
