@@ -18,6 +18,7 @@ from . import streams
 
 COMMANDS = {
     "run": "slimner.cli.run:run",
+    "trim": "slimner.cli.trim:trim",
     "build": "slimner.cli.build:build",
     "eval": "slimner.cli.eval:evaluate",
     "bench": "slimner.cli.bench:bench",

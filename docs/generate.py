@@ -28,6 +28,7 @@ from slimner.core.verdicts import Comparison
 from slimner.eval import Differences
 from slimner.eval.inspection import Inspection
 from slimner.jobs.predicting import Predicted
+from slimner.jobs.trimming import Trimmed
 from slimner.reports import Decision, Policy
 from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
 from slimner.reports.content import Report
@@ -85,6 +86,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "scores": (EvaluationRecord, "`slimner eval --json`", 1),
     "bench": (BenchReport, "`slimner bench --json`", 1),
     "explanation": (Explanation, "`slimner explain --json`", 1),
+    "trimmed": (Trimmed, "`slimner trim --json`", 1),
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),
     "dependencies": (ImportLedger, "`dependencies.json`", 1),
     "load": (LoadReport, "`slimner load --json`", 1),

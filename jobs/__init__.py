@@ -15,6 +15,7 @@ from .progress import SILENT, Progress
 from .reporting import Reported, report
 from .running import Run, run
 from .scoring import differences, evaluate
+from .trimming import trim
 
 __all__ = [
     "PAIRED",
@@ -35,5 +36,6 @@ __all__ = [
     "pick",
     "report",
     "run",
+    "trim",
     "update_baseline",
 ]
