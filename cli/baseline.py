@@ -1,4 +1,4 @@
-"""`slimner baseline`: the committed results that a gate holds a candidate against."""
+"""`slimner baseline`: the committed results that a gate compares a candidate with."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..reports.gate_output import comparison_section
 from . import options
 
 
-@click.group(short_help="Keep the results that a gate holds candidates against.")
+@click.group(short_help="Keep the results that a gate compares candidates with.")
 def baseline() -> None:
     """Keep a baseline: a results file that is committed beside the code."""
 
 
-@baseline.command(short_help="Replace a baseline by newer results, and say what changed.")
+@baseline.command(short_help="Replace a baseline by newer results, and show what changed.")
 @click.argument("path", metavar="BASELINE", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("results", type=click.Path(path_type=Path))
 @options.variant
 @options.policy
 @options.debug
 def update(path: Path, results: Path, variant: str | None, policy_file: Path | None) -> None:
-    """Write RESULTS (the report of `slimner run`) to BASELINE, with nothing but what a gate needs of it.
+    """Write RESULTS (the report of `slimner run`) to BASELINE, reduced to what a gate needs.
 
-    Where there is a BASELINE already, what changed is printed first: metric by metric, where it is comparable.
+    If BASELINE exists, the command first prints what changed in each metric that can be compared.
 
     \b
     slimner run --variants fp32,onnx-int8

@@ -28,7 +28,8 @@ from .progress import Steps
 def bench(artifact: Path, workload: str | None, repetitions: int, settings: Measuring, as_json: bool) -> None:
     """Measure ARTIFACT (a directory made by `slimner build` or `slimner bundle`), each repetition in a fresh process.
 
-    The first process is sampled from outside for its memory over time; the others are timed. Texts go one at a time.
+    The first process is sampled from outside for its memory over time; the others are timed. Texts are answered one at
+    a time.
 
     \b
     slimner bench my-artifact --workload texts.txt --repetitions 5

@@ -28,10 +28,11 @@ def build(
 ) -> None:
     """Build CHECKPOINT (a directory, a hub id, modelscope:ID, synthetic:NAME, or news-zh) as one variant.
 
-    With `--variant imported` it is your own ONNX graph, model.onnx beside config.json and tokenizer.json, or the file.
+    `--variant imported` takes your own ONNX graph: a directory with model.onnx, config.json and tokenizer.json, or the
+    file in it.
 
-    The build runs in a process of its own, is compared with the checkpoint, and appears in --out whole or not at all.
-    A copy stays in the cache ($SLIMNER_CACHE, or .slimner here), so that the same build is not made twice.
+    The build runs in its own process, is compared with the checkpoint, and appears in --out whole or not at all. A copy
+    stays in the cache ($SLIMNER_CACHE, or .slimner in the working directory), so nothing is built twice.
 
     \b
     slimner build --variant onnx-int8 --out my-artifact
@@ -65,7 +66,7 @@ def build(
 
 
 def _next(manifest: Manifest, out: Path) -> str:
-    """Commands that go on from here as they stand: the embedded model has texts of its own, others need the user's."""
+    """Commands to continue with, ready to copy: the embedded model has its own texts, others need the user's."""
     if is_embedded(manifest.checkpoint):
         return f"slimner eval {out}     slimner bench {out}"
     return f"slimner eval {out} --corpus FILE     slimner bench {out} --workload FILE"

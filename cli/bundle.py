@@ -21,19 +21,19 @@ from .progress import Steps
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
     metavar="FILE.tar.gz",
-    help="Also pack it into one file, the same bytes for the same bundle.",
+    help="Also write the bundle as one archive; the same bundle always gives the same bytes.",
 )
 @click.option(
     "--workload",
     default=None,
     metavar="FILE",
-    help="Texts, one a line, of which some and their answers become the golden inputs. [default: those of the run]",
+    help="Texts, one a line; some of them become the golden inputs. [default: those of the run]",
 )
 @click.option(
     "--variant",
     default=None,
     metavar="NAME",
-    help="Variant of the run to pack, whoever wins. [default: the winner]",
+    help="Variant of the run to pack. [default: the winner]",
 )
 @options.policy
 @options.timeout
@@ -50,9 +50,9 @@ def bundle(
 ) -> None:
     """Pack the winner of RESULTS (the report of `slimner run`), or an ARTIFACT by itself, into a directory.
 
-    The winner is decided by --policy, or by the policy of the run or of the last `slimner pick` on it. The bundle
-    carries the model, its scores and measurements, the decision, hashes of every file, and golden inputs with their
-    predictions: what `slimner verify` and `slimner serve` check before they answer anybody.
+    --policy decides the winner; by default the policy of the run, or of the last `slimner pick` on it. The bundle has
+    the model, its scores and measurements, the decision, hashes of every file, and golden inputs with their
+    predictions. `slimner verify` and `slimner serve` check all of it.
 
     \b
     slimner bundle slimner-report --out my-bundle --archive my-bundle.tar.gz

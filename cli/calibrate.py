@@ -1,4 +1,4 @@
-"""`slimner calibrate`: how often this machine's gate is wrong, and what it can see."""
+"""`slimner calibrate`: how often gates on this machine are wrong, and what they can detect."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from . import options
 from .progress import Steps
 
 
-@click.command(name="calibrate", short_help="A/A runs: this machine's false alarms and the smallest change it sees.")
+@click.command(
+    name="calibrate", short_help="Measure this machine's false alarms and the smallest change it can detect (A/A)."
+)
 @click.argument("artifact", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--pairs",
     type=click.IntRange(20),
     default=PAIRS,
     show_default=True,
-    help="Pairs of the artifact with a copy of itself to measure.",
+    help="Pairs to measure, of the artifact with a copy of itself.",
 )
 @options.workload
 @options.pairing
 @options.output
 def calibrate(artifact: Path | None, pairs: int, workload: str | None, settings: Measuring, as_json: bool) -> None:
-    """Measure ARTIFACT (the embedded model as onnx-int8 if left out) against a copy of itself, in pairs.
+    """Measure ARTIFACT (by default the embedded model as onnx-int8) against a copy of itself, in pairs.
 
-    Gates are resampled from the pairs: how many say "regression" though nothing changed, and how large a change has to
-    be until nine in ten see it. That becomes the default margin of `compare` and `gate` on this machine. Takes some
-    minutes; an interrupted calibration goes on where it stopped.
+    Gates are resampled from the pairs: how many say "regression" although nothing changed, and how large a change must
+    be for nine in ten to detect it. The result is kept, and `compare` and `gate` on this machine report it; margins
+    stay as they are. Takes some minutes; an interrupted calibration continues where it stopped.
 
     \b
     slimner calibrate

@@ -32,7 +32,7 @@ class Commands(click.Group):
 )
 @click.version_option(importlib.metadata.version("slimner"), "-V", "--version", prog_name="slimner")
 def cli() -> None:
-    """Build leaner variants of a token-classification model, prove what each costs and loses, and pick one.
+    """Build leaner variants of a token-classification model, measure what each costs and loses, and pick one.
 
-    `slimner run` does the whole job on the embedded Chinese model; give it a checkpoint and a corpus of your own next.
+    `slimner run` does the whole job on the embedded Chinese model. Next, give it your own checkpoint and corpus.
     """

@@ -14,7 +14,7 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Better, worse, the same, or cannot tell: a candidate against its baseline.")
+@click.command(short_help="Compare a candidate with its baseline: better, worse, the same, or cannot tell.")
 @click.argument("baseline")
 @click.argument("candidate")
 @options.variant
@@ -38,8 +38,8 @@ def compare(
     """Compare CANDIDATE with BASELINE: two artifacts, bundles or checkpoints, measured now in pairs; or two reports.
 
     Every metric gets a change with its interval and a verdict: better, worse, same (inside the margin), or
-    inconclusive. Pairs of fresh processes run in turn until all is settled or the budget is spent. Recorded figures are
-    compared only where corpus, machine and settings are the same. Exit code: 0 nothing is worse, 1 something is, 3
+    inconclusive. Pairs of fresh processes run until every metric has a verdict or the budget is spent. Recorded figures
+    are compared only where corpus, machine and settings are the same. Exit code: 0 nothing is worse, 1 something is, 3
     cannot tell.
 
     \b

@@ -37,29 +37,29 @@ def _margin(_context: click.Context, _parameter: click.Parameter, value: str | N
 @click.command(short_help="Show what is in a labelled file: types, lengths, defects, duplicates, overlap.")
 @click.argument("corpus", metavar="FILE", default="news-zh")
 @options.corpus_reading
-@click.option("--against", default=None, metavar="OTHER", help="Another corpus: say what the two have in common.")
+@click.option("--against", default=None, metavar="OTHER", help="Another corpus; shows what the two have in common.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
     metavar="FILE",
-    help="Write it, repaired, renamed and sampled, as JSON lines with character spans.",
+    help="Write the corpus, repaired, renamed and sampled, as JSON lines with character spans.",
 )
 @click.option(
     "--plan",
     "margin_pp",
     callback=_margin,
     metavar=f"{F1_DROP}=0.5pp",
-    help="Say how many sentences like these a gate with that margin needs for 80 and 90 % power.",
+    help="Show how many sentences like these a gate with that margin needs for 80 and 90 % power.",
 )
 @click.option(
     "--plan-from",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="RESULTS",
-    help="Results of a run on this corpus: plan for variants that differ as those do.",
+    help="Results of a run on this corpus; plans for variants that differ as much as these.",
 )
 @click.option(
-    "--defects", "list_defects", is_flag=True, help="List every defect with its line, not only the first of a kind."
+    "--defects", "list_defects", is_flag=True, help="List every defect with its line, not only the first of each kind."
 )
 @options.seed
 @options.output
@@ -73,7 +73,7 @@ def corpus(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Show what is in FILE (the embedded news-zh if left out) before anyone trusts a score from it.
+    """Show what is in FILE (by default the embedded news-zh), before you trust a score from it.
 
     Types, lengths, the tag scheme found, every kind of defect with what was done about it, duplicates, and what it has
     in common with another corpus, such as the one a model was trained on.

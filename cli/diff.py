@@ -13,11 +13,11 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Every entity gained, lost, retyped or moved between two variants.")
+@click.command(short_help="List every entity gained, lost, retyped or moved between two variants.")
 @click.argument("baseline")
 @click.argument("candidate")
 @options.variant
-@click.option("--most", type=click.IntRange(0), default=100, show_default=True, help="Print so many; 0 prints all.")
+@click.option("--most", type=click.IntRange(0), default=100, show_default=True, help="How many to print; 0 prints all.")
 @options.corpus
 @options.running
 @options.output

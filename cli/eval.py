@@ -21,9 +21,9 @@ from .progress import Steps
 @options.running
 @options.output
 def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json: bool) -> None:
-    """Score ARTIFACT (a directory made by `slimner build` or `slimner bundle`) with seqeval in a process of its own.
+    """Score ARTIFACT (a directory made by `slimner build` or `slimner bundle`) with seqeval, in its own process.
 
-    The headline is micro F1 in strict mode with the IOB2 scheme; seqeval's default mode stands beside it.
+    The main figure is micro F1 in strict mode with the IOB2 scheme; F1 in seqeval's default mode is shown too.
 
     \b
     slimner eval my-artifact --corpus test.bio

@@ -14,7 +14,7 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Where the time of an artifact goes, and why INT8 is or is not faster here.")
+@click.command(short_help="Show where an artifact's time goes, and why INT8 is or is not faster here.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @options.workload
 @options.running
@@ -22,9 +22,9 @@ from .progress import Steps
 def explain(artifact: Path, workload: str | None, settings: Measuring, as_json: bool) -> None:
     """Profile ARTIFACT (a directory made by `slimner build` or `slimner bundle`) and say what bounds its speed.
 
-    Time is given by groups of operators, and outside the model. For onnxruntime the products with weights are held
-    against what one large product reaches on this machine, and against how fast as many bytes can be read. A last
-    sentence says what that means, such as why INT8 is no faster than FP32 here.
+    Time is shown by groups of operators, and outside the model. For onnxruntime the products with weights are compared
+    with one large product on this machine, and with the time it takes to read as many bytes. A last sentence says what
+    that means, such as why INT8 is no faster than FP32 here.
 
     \b
     slimner explain my-artifact --workload texts.txt

@@ -27,26 +27,30 @@ STYLES = {
 }
 
 
-@click.command(short_help="Fail CI when a candidate is worse than its baseline, and only then.")
+@click.command(short_help="Fail CI if a candidate is worse than its baseline, and only then.")
 @click.option("--baseline", required=True, metavar="X", help="Committed results, a report, an artifact, a bundle, ...")
-@click.option("--candidate", required=True, metavar="Y", help="What may have become worse, of any of the same kinds.")
+@click.option("--candidate", required=True, metavar="Y", help="What to judge; any of the same kinds.")
 @options.variant
 @options.policy
 @options.budget
-@click.option("--all", "everything", is_flag=True, help="Judge every metric, even if F1 is a regression already.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML there.")
+@click.option("--all", "everything", is_flag=True, help="Judge every metric, even if F1 is already a regression.")
+@click.option(
+    "--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), help="File to write as JUnit XML."
+)
 @click.option(
     "--comment",
     "comment_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write Markdown for a comment on a pull request there: the verdict, what decided it, the rest folded.",
+    help="File to write as Markdown for a pull request: the verdict, what decided it, the rest folded.",
 )
 @click.option(
     "--github",
     is_flag=True,
-    help="Print GitHub annotations, and add to the files of $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.",
+    help="Print GitHub annotations, and append to $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole record there as JSON.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write the whole record to, as JSON."
+)
 @options.corpus
 @options.workload
 @options.pairing
@@ -67,16 +71,16 @@ def gate(
     settings: Measuring,
     as_json: bool,
 ) -> int:
-    """Say whether a candidate is worse than its baseline by more than the margins, or breaks a constraint of the
+    """Decide whether a candidate is worse than its baseline by more than the margins, or breaks a constraint of the
     policy.
 
     Two artifacts or checkpoints are measured in pairs until that is known or the budget is spent. A committed results
-    file holds what travels between machines: F1, sizes, and memory under the same libraries; timings recorded elsewhere
-    are never judged.
+    file holds the figures that carry over to other machines: F1, sizes, and memory with the same libraries. Timings
+    recorded elsewhere are never judged.
 
     \b
-    Exit codes: 0 no worse; 1 a regression; 2 the request is wrong (no baseline there);
-    3 it cannot be told yet; 4 a build or a measurement failed, or results are missing.
+    Exit codes: 0 no worse; 1 a regression; 2 the request is wrong (such as a missing baseline);
+    3 cannot tell; 4 a build or a measurement failed, or results are missing.
 
     \b
     slimner gate --baseline main-artifact --candidate branch-artifact --junit gate.xml
@@ -114,7 +118,7 @@ def gate(
 
 
 def _write(path: Path, content: str | GateRecord, *, add: bool = False) -> None:
-    """Write a file; one that cannot be written is said, and does not change the verdict."""
+    """Write a file; if that fails, print a note and leave the verdict as it is."""
     try:
         if isinstance(content, GateRecord):
             write_json(path, content)

@@ -26,7 +26,7 @@ _branch = click.option(
 )
 
 
-@click.group(short_help="Keep runs over time, and show what changed, by commit, machine and checkpoint.")
+@click.group(short_help="Keep runs over time, and show what changed by commit, machine and checkpoint.")
 def history() -> None:
     """Keep a history of runs as plain files, and show what changed in it."""
 
@@ -64,7 +64,7 @@ def add(results: Path, directory: Path, branch: str | None, as_json: bool) -> No
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.html|FILE.md|FILE.json",
-    help="Write it there: a page that opens offline, Markdown, or JSON.",
+    help="File to write: a page that opens offline (.html), Markdown (.md) or JSON (.json).",
 )
 @options.output
 def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -> None:

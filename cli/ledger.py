@@ -24,22 +24,26 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Where memory goes: stages, dependencies, workers, the least it runs in.")
+@click.command(short_help="Show where memory goes: stages, dependencies, workers, and the least it runs in.")
 @click.argument("artifact", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--imports",
     "command",
     default=None,
     metavar="COMMAND",
-    help="Look at the imports of any Python program instead: 'python -c ...', 'gunicorn app:app'.",
+    help="Measure the imports of any Python program instead: 'python -c ...', 'gunicorn app:app'.",
 )
 @click.option(
     "--requirements",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    help="Look at what is installed of a requirements list instead.",
+    help="Measure the installed distributions of a requirements list instead.",
 )
-@click.option("--server", is_flag=True, help="Also our server: 1 to --workers workers, with preload and without.")
+@click.option(
+    "--server",
+    is_flag=True,
+    help="Also measure slimner's server with 1 to --workers workers, with preload and without.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -47,9 +51,15 @@ from .progress import Steps
     show_default=True,
     help="Most workers of --server and --minimum.",
 )
-@click.option("--minimum", is_flag=True, help="Also the least memory it runs in, under a real limit; takes minutes.")
 @click.option(
-    "--limit", type=options.SIZE, default=None, metavar="SIZE", help="How many workers fit into this (512MB, 2Gi)?"
+    "--minimum", is_flag=True, help="Also find the least memory it runs in, under a real limit; takes minutes."
+)
+@click.option(
+    "--limit",
+    type=options.SIZE,
+    default=None,
+    metavar="SIZE",
+    help="Also show how many workers fit into this memory (512MB, 2Gi).",
 )
 @options.workload
 @options.measuring
@@ -66,9 +76,9 @@ def ledger(
     settings: Measuring,
     as_json: bool,
 ) -> None:
-    """Say where the memory of ARTIFACT goes: by stage, by dependency, and whether it adds up.
+    """Show where the memory of ARTIFACT goes, by stage and by dependency, and whether it adds up.
 
-    With --imports or --requirements any Python program or environment, without an artifact.
+    With --imports or --requirements it measures any Python program or environment, without an artifact.
 
     \b
     slimner ledger my-artifact

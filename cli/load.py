@@ -1,4 +1,4 @@
-"""`slimner load`: what a server, or a predictor in process, answers under load."""
+"""`slimner load`: how a server, or a predictor in this process, behaves under load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Load a server or an artifact: closed loop, open loop, peak rate.")
+@click.command(short_help="Put load on a server or an artifact: closed loop, open loop, peak rate.")
 @click.argument("target")
 @options.workload
 @click.option(
@@ -30,21 +30,21 @@ from .progress import Steps
     type=click.FloatRange(min=0, min_open=True),
     default=None,
     metavar="PER_S",
-    help="Open loop instead: send so many requests a second, whatever the answers do.",
+    help="Open loop instead: send this many requests a second, without waiting for answers.",
 )
 @click.option(
     "--arrivals",
     type=click.Choice(["poisson", "constant"]),
     default="poisson",
     show_default=True,
-    help="Gaps of the open loop: random, as of many users, or even.",
+    help="Gaps of the open loop: random, as from many users, or even.",
 )
 @click.option(
     "--until-p95",
     type=click.FloatRange(min=0, min_open=True),
     default=None,
     metavar="MS",
-    help="Search the highest rate whose p95 stays within so many ms, and hold it for 30 s.",
+    help="Search for the highest rate whose p95 stays within this many ms, and hold it for 30 s.",
 )
 @click.option(
     "--seconds",
@@ -60,7 +60,7 @@ from .progress import Steps
     "--artifact",
     type=click.Path(path_type=Path),
     default=None,
-    help="Artifact whose answers are the right ones. [default for a URL: the first answer to each text]",
+    help="Artifact whose answers count as right. [default for a URL: the first answer to each text]",
 )
 @click.option(
     "--body",
@@ -69,7 +69,9 @@ from .progress import Steps
     metavar="JSON",
     help="Body of a request; {text} becomes the text as a JSON string.",
 )
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header for every request; may be given again."
+)
 @options.seed
 @options.timeout
 @options.output
@@ -89,10 +91,10 @@ def load(
     timeout: float,
     as_json: bool,
 ) -> int:
-    """Load TARGET: the URL of a server, or an artifact, whose predictor is then called from a thread for each core.
+    """Put load on TARGET: the URL of a server, or an artifact, whose predictor is called from one thread for each core.
 
-    A closed loop of five clients by default. Every answer is compared; errors and wrong answers are counted and end
-    with exit code 4, as does a generator that could not keep up.
+    The default is a closed loop of five clients. Every answer is compared. Errors, wrong answers and a generator that
+    could not keep up end with exit code 4.
 
     \b
     slimner load http://127.0.0.1:7860/v1/ner --artifact my-artifact

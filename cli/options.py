@@ -83,7 +83,7 @@ repetitions = click.option(
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Timed processes a variant, besides the one that is sampled for memory.",
+    help="Timed processes for each variant, besides the one that is sampled for memory.",
 )
 _samples = click.option(
     "--samples",
@@ -97,7 +97,7 @@ _warmup = click.option(
     type=click.IntRange(0),
     default=20,
     show_default=True,
-    help="Texts of a warm-up pass; passes go on until they get no faster.",
+    help="Texts of a warm-up pass; passes are repeated until they get no faster.",
 )
 policy = click.option(
     "--policy",
@@ -111,7 +111,7 @@ variant = click.option(
     "--variant",
     default=None,
     metavar="NAME",
-    help="Which variant of a results file to take, or to build of a checkpoint.",
+    help="Variant to take from a results file, or to build from a checkpoint.",
 )
 exporter = click.option(
     "--exporter",
@@ -127,7 +127,7 @@ budget = click.option(
     default="300s",
     show_default=True,
     metavar="TIME",
-    help="Longest time for measuring pairs (90s, 5min); it ends earlier when the question is settled.",
+    help="Longest time for measuring pairs (90s, 5min); ends earlier once every metric has a verdict.",
 )
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else on stdout.")
 _debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -136,12 +136,12 @@ _pair_samples = click.option(
     type=click.IntRange(67),
     default=100,
     show_default=True,
-    help="Texts timed in each process of a pair; 67 are the fewest for its p95.",
+    help="Texts timed in each process of a pair; p95 needs at least 67.",
 )
 
 
 def debug(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--debug`, which `main` looks at: the command itself gets nothing."""
+    """`--debug`, which `main` reads; it is not passed to the command."""
     return _debug(command)
 
 
@@ -175,7 +175,7 @@ seed, timeout = _seed, _timeout
 
 
 def checkpoint(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument CHECKPOINT and what a user may say of it; the command gets `checkpoint` and `load`."""
+    """The argument CHECKPOINT and the options on how to read it; the command gets `checkpoint` and `load`."""
 
     @functools.wraps(command)
     def wrapped(*, labels: str | None, scheme: str | None, allow_pickle: bool, **rest: Any) -> Any:
@@ -192,7 +192,7 @@ def checkpoint(command: Callable[..., Any]) -> Callable[..., Any]:
             "--scheme",
             type=click.Choice(SCHEMES),
             default=None,
-            help="Scheme of the model's tags. [default: told from the tags; IOB2 where they could be IOB1 as well]",
+            help="Scheme of the model's tags. [default: found from the tags; IOB2 where they could also be IOB1]",
         ),
         click.option(
             "--labels",
@@ -227,7 +227,7 @@ _READING = (
         "corpus_columns",
         default=None,
         metavar="token=N,tag=N",
-        help="Columns of a column file, counted from 1. [default: found from what stands in them]",
+        help="Columns of a column file, counted from 1. [default: found from their content]",
     ),
     click.option(
         "--encoding",
@@ -262,13 +262,13 @@ _READING = (
         "--strict",
         "corpus_strict",
         is_flag=True,
-        help="Refuse a corpus whose defects would be repaired by rule.",
+        help="Refuse a corpus with defects, instead of repairing them by rule.",
     ),
 )
 
 
 def corpus_reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How a corpus is read: the command gets its `corpus`, a name, as a CorpusSource; it has `seed` beside it."""
+    """How a corpus is read: the command gets its `corpus`, a name, as a CorpusSource, and `seed` separately."""
 
     @functools.wraps(command)
     def with_source(
@@ -340,7 +340,7 @@ def err_console() -> Screen:
 
 
 def json_text(record: Any) -> str:
-    """A record as JSON in which no log command of a CI system stands."""
+    """A record as JSON that contains no log command of a CI system."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1).decode().replace("##[", "##\\u005b")
 
 
@@ -350,7 +350,7 @@ def print_json(record: Any) -> None:
 
 
 def say(*lines: str, style: str = "") -> None:
-    """Print lines of plain text on standard output, broken at spaces; a line end within one is shown, not made."""
+    """Print lines of plain text on standard output, broken at spaces; a line end within one is shown escaped."""
     console = out_console()
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()))
@@ -359,7 +359,7 @@ def say(*lines: str, style: str = "") -> None:
 
 
 def tell(label: str, said: str, style: str = "") -> None:
-    """Print a sentence behind its label, its further lines below the first."""
+    """Print a sentence after its label, with further lines aligned below the first."""
     console = out_console()
     console.print(terminal.labelled(label, said, console.room, style), soft_wrap=True)
 
@@ -392,7 +392,7 @@ def print_sections(sections: Sequence[Section], notes: Sequence[Note] = ()) -> N
 
 
 def print_notes(notes: Sequence[Note]) -> None:
-    """Print what a reader has to know, with what to do about it."""
+    """Print notes with their remedies."""
     show(Points([("note", str(note)) for note in notes]))
 
 

@@ -20,7 +20,7 @@ from .screen import Screen
 LINE_EVERY_S = 10.0
 
 
-@click.command(short_help="Entities of files of texts, with all cores.")
+@click.command(short_help="Find the entities in files of texts, with all cores.")
 @click.argument("model", metavar="BUNDLE|ARTIFACT", type=click.Path(path_type=Path))
 @click.argument("files", metavar="[FILES]...", nargs=-1)
 @click.option(
@@ -28,14 +28,14 @@ LINE_EVERY_S = 10.0
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
     metavar="FILE",
-    help="Where results go: .jsonl, .conll, .csv or .parquet. [default: JSON lines to standard output]",
+    help="File to write: .jsonl, .conll, .csv or .parquet. [default: JSON lines to standard output]",
 )
 @click.option(
     "--field",
     default="text",
     show_default=True,
     metavar="NAME",
-    help="Where the text of a row stands, in JSON lines, CSV and Parquet.",
+    help="Field or column of the text, in JSON lines, CSV and Parquet.",
 )
 @click.option(
     "--format",
@@ -52,21 +52,21 @@ LINE_EVERY_S = 10.0
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
     metavar="FILE",
-    help="Where lines go that cannot be read or answered. [default: --out with .errors behind it, or standard error]",
+    help="File for lines that cannot be read or answered. [default: --out with .errors appended, or standard error]",
 )
 @click.option("--strict", is_flag=True, help="End at the first line that cannot be read or answered.")
-@click.option("--fresh", is_flag=True, help="Forget what an interrupted start has left.")
+@click.option("--fresh", is_flag=True, help="Start again instead of continuing an interrupted command.")
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=None,
-    help="Processes that answer. [default: one a core, as memory allows] With --scheduler: wait for so many.",
+    help="Worker processes. [default: one for each core, as memory allows] With --scheduler: wait for this many.",
 )
 @click.option(
     "--scheduler",
     default=None,
     metavar="ADDRESS",
-    help="Let the workers of a Dask cluster answer: tcp://HOST:8786 or tls://HOST:8786.",
+    help="Use the workers of a Dask cluster: tcp://HOST:8786 or tls://HOST:8786.",
 )
 @options.output
 def predict(
@@ -85,8 +85,8 @@ def predict(
 ) -> None:
     """Find the entities of every text in FILES (by default standard input) with the model of a bundle or an artifact.
 
-    One result for each text, in order, with offsets in characters as the server gives them. Any size is read in little
-    memory. Interrupted or killed, the same command goes on where it stopped.
+    Writes one result for each text, in order, with offsets in characters as from the server. Files of any size need
+    little memory. After an interruption the same command continues where it stopped.
 
     \b
     slimner predict my-bundle texts.txt --out found.jsonl
@@ -125,7 +125,7 @@ def predict(
 
 
 class _Shown:
-    """A bar with rate and remaining time on a terminal, a line now and then elsewhere."""
+    """A bar with rate and remaining time on a terminal; elsewhere a line from time to time."""
 
     def __init__(self) -> None:
         self.steps = Steps()

@@ -1,4 +1,4 @@
-"""Progress of long work: on a terminal the table fills in above one line of progress; elsewhere a line a step."""
+"""Progress of long work: on a terminal a table that fills in above one line of progress; elsewhere one line a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILLED = ("memory", "p50", "p95", "qps")
 
 
 class Steps:
-    """Named phases of a known number of steps each, one at a time, and what they have found so far."""
+    """Named phases, one at a time, each of a known number of steps, and their records so far."""
 
     def __init__(self, console: Screen | None = None) -> None:
         self.console = console or Screen(stderr=True)
@@ -91,7 +91,7 @@ class Steps:
             self._live.refresh()
 
     def left_s(self) -> float | None:
-        """Seconds that the rest of the phase takes, from those of its steps so far; None while fewer than two ended.
+        """Estimated seconds for the rest of the phase, from its finished steps; None while there are fewer than two.
 
         Variants take turns, so each is expected to take its own mean, and those not seen yet the mean of the others.
         """
@@ -156,5 +156,5 @@ class _Found:
 
 
 def duration(seconds: float) -> str:
-    """A time to wait, no finer than it is known: `5 s`, `40 s`, `3 min`."""
+    """A waiting time, rounded to its precision: `5 s`, `40 s`, `3 min`."""
     return f"{max(5, round(seconds / 5) * 5)} s" if seconds < 57.5 else f"{max(1, round(seconds / 60))} min"

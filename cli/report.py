@@ -25,7 +25,7 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str) -> 
     return names or ("html",)
 
 
-@click.command(short_help="A report to send on: one page that opens offline, Markdown, CSV, JSON.")
+@click.command(short_help="Write a report to send on: one page that opens offline, Markdown, CSV or JSON.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -41,7 +41,7 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str) -> 
     show_default=True,
     callback=_formats,
     metavar="html,md,csv,json",
-    help="What to write into a directory, with commas: report.html, report.md, table.csv, report.json.",
+    help="Formats to write into a directory, with commas: report.html, report.md, table.csv, report.json.",
 )
 @options.policy
 @options.debug

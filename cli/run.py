@@ -20,7 +20,7 @@ from .pick import print_decision
 from .progress import Steps
 
 
-@click.command(short_help="The whole job: build, score, measure, compare, decide, report.")
+@click.command(short_help="Do the whole job: build, score, measure, compare, decide, report.")
 @options.checkpoint
 @options.corpus
 @click.option(
@@ -34,9 +34,9 @@ from .progress import Steps
     "names",
     default=None,
     metavar="A,B,...",
-    help="Variants to compare. [default: all that are installed]",
+    help="Variants to compare. [default: the installed standard ones]",
 )
-@click.option("--baseline", default="fp32", show_default=True, help="Variant that the others are compared with.")
+@click.option("--baseline", default="fp32", show_default=True, help="Variant to compare the others with.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -78,8 +78,8 @@ def run(
     """Take CHECKPOINT through the whole job: a Hugging Face or ModelScope directory, a hub id with @revision if you
     pin one, modelscope:ID, synthetic:NAME for random weights of a known shape, or the embedded news-zh.
 
-    Ends with a table, the winner with its reasons, and a report in --out. Artifacts are cached; an interrupted run goes
-    on where it stopped. A variant that fails is a row with its reason, the others finish, and the exit code is 4.
+    Ends with a table, the winner with its reasons, and a report in --out. Artifacts are cached; an interrupted run
+    continues where it stopped. A variant that fails is a row with its reason; the others finish, the exit code is 4.
 
     \b
     slimner run

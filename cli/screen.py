@@ -1,4 +1,4 @@
-"""Terminals: tables and lines whose content cannot give commands to a terminal, or to a CI system that reads a log."""
+"""Terminal output whose content cannot act as a command to the terminal, or to a CI system that reads the log."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LOG, UNBROKEN = 120, 10_000
 
 
 class Line(Status):
-    """What goes on now, in one line that is written over; rich would take a string in it for markup."""
+    """The current activity, in one line that is overwritten; rich would read a string in it as markup."""
 
     def update(self, status: RenderableType | None = None, **options: Any) -> None:
-        """Say something else."""
+        """Show another activity."""
         super().update(Text(text.line(status)) if isinstance(status, str) else status, **options)
 
 
@@ -49,7 +49,7 @@ class Screen(Console):
         )
 
     def status(self, status: RenderableType, **options: Any) -> Line:
-        """A line that `update` writes over."""
+        """A line that `update` overwrites."""
         return Line(Text(text.line(status)) if isinstance(status, str) else status, console=self, **options)
 
     def render_str(self, text_: str, **options: Any) -> Text:  # type: ignore[override]
@@ -63,7 +63,7 @@ class Screen(Console):
 
     @property
     def room(self) -> int:
-        """Columns that a line may take; 0 where nothing breaks lines, as in a pipe or a file."""
+        """Columns that a line may take; 0 where lines are not broken, as in a pipe or a file."""
         if self.is_terminal:
             return self.width
         columns = os.environ.get("COLUMNS", "")
@@ -71,6 +71,6 @@ class Screen(Console):
 
 
 def out() -> Screen:
-    """Standard output; as wide as anything is when it is not a terminal."""
+    """Standard output; of unlimited width when it is not a terminal."""
     screen = Screen()
     return screen if screen.is_terminal else Screen(width=UNBROKEN)

@@ -1,4 +1,4 @@
-"""`slimner serve`: answer over HTTP."""
+"""`slimner serve`: a bundle over HTTP."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class AutoOr(click.IntRange):
         return value if value == AUTO else super().convert(value, param, ctx)
 
 
-@click.command(short_help="Answer over HTTP with a bundle.")
+@click.command(short_help="Serve a bundle over HTTP, with a REST API and a web page.")
 @click.argument("bundle", required=False, envvar="SLIMNER_BUNDLE", type=click.Path(path_type=Path))
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     envvar="SLIMNER_HOST",
-    help="Address to listen at; 0.0.0.0 for every network, then with a token.",
+    help="Address to listen on; with 0.0.0.0, for every network, set a token too.",
 )
 @click.option(
     "--port",
@@ -52,7 +52,7 @@ class AutoOr(click.IntRange):
     default=AUTO,
     show_default=True,
     envvar="SLIMNER_WORKERS",
-    help="Processes; auto takes one a core, as far as the memory goes.",
+    help="Worker processes; auto takes one for each core, as many as fit in memory.",
 )
 @click.option(
     "--threads",
@@ -60,7 +60,7 @@ class AutoOr(click.IntRange):
     default=AUTO,
     show_default=True,
     envvar="SLIMNER_THREADS",
-    help="Threads of inference in each worker; auto takes what was benchmarked.",
+    help="Inference threads in each worker; auto takes the number that was benchmarked.",
 )
 @click.option(
     "--limit-memory",
@@ -68,7 +68,7 @@ class AutoOr(click.IntRange):
     default=None,
     envvar="SLIMNER_LIMIT_MEMORY",
     metavar="SIZE",
-    help="Plan workers for this much memory (512MB, 2Gi) and not for what the machine or its cgroup has.",
+    help="Memory to plan workers for (512MB, 2Gi), instead of that of the machine or its cgroup.",
 )
 @click.option(
     "--queue",
@@ -85,27 +85,27 @@ class AutoOr(click.IntRange):
     show_default=True,
     envvar="SLIMNER_DEADLINE",
     metavar="SECONDS",
-    help="Longest time for a request, waiting included; then 504.",
+    help="Longest time for a request, including waiting; then the answer is 504.",
 )
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     envvar="SLIMNER_TOKEN_FILE",
-    help="File with a token that requests have to carry (Authorization: Bearer ...); or set SLIMNER_TOKEN.",
+    help="File with a token that requests must send (Authorization: Bearer ...); or set SLIMNER_TOKEN.",
 )
 @click.option(
     "--access-log",
     is_flag=True,
     envvar="SLIMNER_ACCESS_LOG",
-    help="Write a line of JSON for each request to standard output, with its id and never a text.",
+    help="Write a line of JSON for each request to standard output, with its id and without its text.",
 )
 @click.option(
     "--allow-host",
     multiple=True,
     envvar="SLIMNER_ALLOW_HOST",
     metavar="NAME",
-    help="Name that the server may be asked by, besides addresses and names without a dot: ner.example.org, or "
+    help="Host name to accept, besides addresses and names without a dot: ner.example.org, or "
     ".example.org for all names below it. May be given several times.",
 )
 @click.option(
@@ -120,7 +120,7 @@ class AutoOr(click.IntRange):
     multiple=True,
     envvar="SLIMNER_PROXY",
     metavar="ADDRESS",
-    help="Address or network of a proxy whose X-Forwarded-For, -Proto, -Host and -Prefix are believed. May be given "
+    help="Address or network of a proxy whose X-Forwarded-For, -Proto, -Host and -Prefix are trusted. May be given "
     "several times.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and log each step.")
@@ -208,7 +208,7 @@ def serve(
 
 
 def _hide_token(environment: dict[str, str]) -> None:
-    """A token in the environment becomes a file without a name: what a process is started with, others may read."""
+    """Move a token from the environment into a file without a name, because others may read a process's environment."""
     if token := environment.pop("SLIMNER_TOKEN", ""):
         file = os.memfd_create("token", 0)
         os.write(file, token.encode())

@@ -1,4 +1,4 @@
-"""Standard output and standard error that never decide the exit code of a command."""
+"""Standard output and standard error whose failures do not change the exit code of a command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core import text
 
 
 class _Tolerant(io.FileIO):
-    """A descriptor whose reader may go away: what cannot be written is dropped, and the command goes on.
+    """A descriptor whose reader may go away: text that cannot be written is dropped, and the command continues.
 
     rich and click both answer a closed pipe with exit code 1, which would read as a regression.
     """
@@ -37,7 +37,7 @@ class _Tolerant(io.FileIO):
 
 
 class Stream(io.TextIOWrapper):
-    """A stream that passes no workflow command on but by `command`, wherever the text is from."""
+    """A stream that passes on no workflow command except through `command`, whatever the source of the text."""
 
     def write(self, text_: str) -> int:
         """Write text, harmless for a CI system that reads it as a log."""

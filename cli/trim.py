@@ -22,21 +22,21 @@ from .progress import Steps
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Texts, one a line, whose every token stays; may be given again.",
+    help="Texts, one a line; all their tokens stay. May be given again.",
 )
-@click.option("--corpus", default=UNSAID, metavar="FILE", help="Labelled sentences whose every token stays.")
+@click.option("--corpus", default=UNSAID, metavar="FILE", help="Labelled sentences; all their tokens stay.")
 @options.corpus_reading
 @click.option(
     "--characters",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Characters that stay in any case: every one in the file, in any order.",
+    help="File of characters that always stay, in any order.",
 )
 @click.option(
     "--outside",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Other texts, one a line, that nothing is kept for: what they lose is counted.",
+    help="Other texts, one a line, whose tokens need not stay; what they lose is counted.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write; it must not exist.")
 @options.seed
@@ -56,9 +56,8 @@ def trim(
 ) -> None:
     """Write CHECKPOINT again with a smaller vocabulary: rows of its embeddings and entries of its tokenizer.json.
 
-    Every text of --keep and --corpus has the tokens it had, and the same logits to the last bit; a text with other
-    tokens may be read with unknown ones. What comes out is a checkpoint like any other, for every variant. WordPiece
-    and WordLevel vocabularies only.
+    Every text of --keep and --corpus keeps its tokens and its logits, to the last bit. Other texts may get unknown
+    tokens. The result is an ordinary checkpoint for every variant. WordPiece and WordLevel vocabularies only.
 
     \b
     slimner trim my-checkpoint --keep texts.txt --characters common.txt --out trimmed

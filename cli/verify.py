@@ -1,4 +1,4 @@
-"""`slimner verify`: whether a bundle is what it was when it was made."""
+"""`slimner verify`: whether a bundle is unchanged and still answers as when it was made."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from . import options
 @options.timeout
 @options.output
 def verify(bundle: Path | None, timeout: float, as_json: bool) -> int:
-    """Check the hash of every file of BUNDLE (the embedded one if left out), open it, replay its golden inputs.
+    """Check the hash of every file of BUNDLE (by default the embedded one), open it, and replay its golden inputs.
 
-    Ends with exit code 2 and names what is wrong if anything is.
+    If anything is wrong, the command names it and ends with exit code 2.
 
     \b
     slimner verify my-bundle
