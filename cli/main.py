@@ -19,6 +19,7 @@ from . import streams
 COMMANDS = {
     "run": "slimner.cli.run:run",
     "trim": "slimner.cli.trim:trim",
+    "sweep": "slimner.cli.sweep:sweep",
     "build": "slimner.cli.build:build",
     "eval": "slimner.cli.eval:evaluate",
     "bench": "slimner.cli.bench:bench",
@@ -43,7 +44,7 @@ COMMANDS = {
 }
 
 # Commands that keep what they have measured, to go on after an interruption.
-RESUMES = ("run", "compare", "gate", "calibrate", "predict")
+RESUMES = ("run", "sweep", "compare", "gate", "calibrate", "predict")
 
 DEFECT = "this is a defect of slimner or of a library; --debug shows the traceback, which a report of it needs"
 

@@ -28,6 +28,7 @@ from .outside import DAMAGED, decode, read_bytes
 from .records import Results
 
 RESULTS = "results.json"
+SWEEP = "sweep.json"
 RESULTS_SCHEMA = 4
 
 

@@ -32,6 +32,7 @@ from slimner.jobs.trimming import Trimmed
 from slimner.reports import Decision, Policy
 from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
 from slimner.reports.content import Report
+from slimner.reports.fleet import Sweep
 from slimner.reports.tables import csv_columns
 from slimner.reports.verdicts import margin_text
 from slimner.serve.bundle import BUNDLE_SCHEMA, Bundle, Golden
@@ -85,6 +86,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "decision": (Decision, "`decision.json`, and `slimner pick --json`", 1),
     "scores": (EvaluationRecord, "`slimner eval --json`", 1),
     "bench": (BenchReport, "`slimner bench --json`", 1),
+    "sweep": (Sweep, "`sweep.json`, and `slimner sweep --json`", 1),
     "explanation": (Explanation, "`slimner explain --json`", 1),
     "trimmed": (Trimmed, "`slimner trim --json`", 1),
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),

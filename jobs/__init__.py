@@ -9,6 +9,7 @@ from .calibrating import calibrate
 from .comparing import PAIRED, Compared, compare
 from .deciding import pick
 from .explaining import explain
+from .fleet.sweeping import sweep
 from .gating import gate
 from .measuring import bench
 from .progress import SILENT, Progress
@@ -36,6 +37,7 @@ __all__ = [
     "pick",
     "report",
     "run",
+    "sweep",
     "trim",
     "update_baseline",
 ]

@@ -13,7 +13,7 @@ from ..core.errors import CheckpointError, MissingDependencyError, UserError
 from ..core.install import install_hint
 from ..core.memory import can_measure
 from ..core.records import Results
-from ..core.store import RESULTS, read_results
+from ..core.store import RESULTS, SWEEP, read_results
 from ..core.verdicts import Side, sides
 from ..eval import Corpus, CorpusSource
 from ..eval import read_corpus as read_labelled
@@ -75,7 +75,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results_in(path: Path) -> Path:
-    """The results file that a path stands for: itself, or the one in a report's directory."""
+    """The results file that a path stands for: itself, or the one in a report's directory.
+
+    UserError for the directory of a sweep with several: it says which there are.
+    """
+    if (path / SWEEP).is_file():
+        inside = sorted(path.glob(f"*/{RESULTS}"))
+        if len(inside) == 1:
+            return inside[0]
+        names = ", ".join(str(file.parent) for file in inside) or "none"
+        raise UserError(f"{path} is a sweep with {len(inside)} results", f"name one of them: {names}")
     return path / RESULTS if path.is_dir() and (path / RESULTS).is_file() else path
 
 

@@ -13,7 +13,7 @@ from ..core.ledger_records import ImportLedger, Ledger
 from ..core.load_records import LoadReport
 from ..core.outside import decode, read_bytes, read_json
 from ..core.records import Results
-from ..core.store import RESULTS, read_results
+from ..core.store import RESULTS, SWEEP, read_results
 from ..eval import Differences
 from ..reports import Beside, Decision, Policy, Row, decide, report_of, trend
 from ..reports.content import Report, Section
@@ -99,7 +99,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path / RESULTS
             yield from sorted((*path.glob("load*.json"), *path.glob("ledger*.json")))
         else:
-            inside = sorted((*path.glob("*.json"), *path.glob(f"*/{RESULTS}")))
+            beside = (file for file in path.glob("*.json") if file.name != SWEEP)
+            inside = sorted((*beside, *path.glob(f"*/{RESULTS}")))
             if not inside:
                 raise UserError(f"{path}: no results.json and no other JSON file in it", GIVE)
             yield from inside

@@ -33,6 +33,23 @@ DIED = "not answered: the workers that took it died one after another: they cras
 _decode = msgspec.msgpack.Decoder(Answered).decode
 
 
+def connect(address: str) -> tuple[Any, Any]:
+    """Dask distributed, and a client of its scheduler at an address; UserError if it is not installed or not there."""
+    try:
+        import distributed
+    except ImportError:
+        raise MissingDependencyError(
+            "--scheduler needs Dask distributed, not installed here", install_hint("cluster")
+        ) from None
+    try:
+        return distributed, distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise UserError(
+            f"no scheduler answers at {address}: {error or type(error).__name__}",
+            "start one with: dask scheduler; docs/guide/cluster.md shows how",
+        ) from None
+
+
 class Cluster:
     """The workers of a scheduler, of which each has to be of the same kind: the same libraries and instruction set."""
 
@@ -40,25 +57,12 @@ class Cluster:
     """Of a question: so that the scheduler's part in it, about a millisecond, costs nothing."""
 
     def __init__(self, directory: Path, address: str, workers: int | None = None) -> None:
-        try:
-            import distributed
-        except ImportError:
-            raise MissingDependencyError(
-                "--scheduler needs Dask distributed, not installed here", install_hint("cluster")
-            ) from None
-        self._dask = distributed
+        self._dask, self._client = connect(address)
         self._directory = directory
         self._name = f"slimner-{secrets.token_hex(8)}"
         self._asked = 0
         self._counted_at, self._counted = 0.0, 1
         self.notes: list[str] = []
-        try:
-            self._client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise UserError(
-                f"no scheduler answers at {address}: {error or type(error).__name__}",
-                "start one with: dask scheduler; docs/guide/cluster.md shows how",
-            ) from None
         try:
             self.facts = self._wait_for(workers or 1)
         except BaseException:
