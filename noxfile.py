@@ -277,6 +277,12 @@ def predicting(session: nox.Session) -> None:
 
 
 @nox.session
+def planning(session: nox.Session) -> None:
+    """How well `slimner plan` foretells the p95 of a server at three rates; four minutes on a quiet machine."""
+    _study(session, "planning")
+
+
+@nox.session
 def batching(session: nox.Session) -> None:
     """Windows that share runs of onnx-int8 at BERT-base size: logits compared bit for bit, and time; five minutes."""
     _study(session, "batching")

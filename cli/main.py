@@ -30,6 +30,7 @@ COMMANDS = {
     "diff": "slimner.cli.diff:diff",
     "pick": "slimner.cli.pick:pick",
     "report": "slimner.cli.report:report",
+    "plan": "slimner.cli.plan:plan",
     "gate": "slimner.cli.gate:gate",
     "baseline": "slimner.cli.baseline:baseline",
     "calibrate": "slimner.cli.calibrate:calibrate",

@@ -21,6 +21,7 @@ from slimner.core.history_records import HISTORY_SCHEMA, HistoryEntry
 from slimner.core.ledger_records import ImportLedger, Ledger
 from slimner.core.load_records import LoadReport
 from slimner.core.metrics import METRICS, WRITTEN, Metric
+from slimner.core.plan_records import DeploymentPlan
 from slimner.core.records import BenchReport, EvaluationRecord, Results
 from slimner.core.store import RESULTS_SCHEMA
 from slimner.core.units import SIZES
@@ -87,6 +88,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "scores": (EvaluationRecord, "`slimner eval --json`", 1),
     "bench": (BenchReport, "`slimner bench --json`", 1),
     "sweep": (Sweep, "`sweep.json`, and `slimner sweep --json`", 1),
+    "plan": (DeploymentPlan, "`slimner plan --json`", 1),
     "explanation": (Explanation, "`slimner explain --json`", 1),
     "trimmed": (Trimmed, "`slimner trim --json`", 1),
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),

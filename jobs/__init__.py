@@ -12,6 +12,7 @@ from .explaining import explain
 from .fleet.sweeping import sweep
 from .gating import gate
 from .measuring import bench
+from .planning import plan
 from .progress import SILENT, Progress
 from .reporting import Reported, report
 from .running import Run, run
@@ -35,6 +36,7 @@ __all__ = [
     "explain",
     "gate",
     "pick",
+    "plan",
     "report",
     "run",
     "sweep",

@@ -34,7 +34,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
 
-class _Fields(msgspec.Struct):
+class Fields(msgspec.Struct):
     """What tells records apart."""
 
     measurements: Any = None
@@ -55,7 +55,7 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
     histories = [path for path in map(Path, paths) if (path / RUNS).is_dir()]
     for path in _files(path for path in map(Path, paths) if path not in histories):
         content = read_bytes(path)
-        fields = decode(content, _Fields, path)
+        fields = decode(content, Fields, path)
         if fields.measurements is not None:
             found.append((path, read_results(path)))
         elif fields.runs is not None:
