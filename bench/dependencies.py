@@ -101,7 +101,7 @@ def import_ledger(
     start = next((event for event in events if event.kind == "start"), None)
     if start is None:
         raise UserError(
-            f"{command[0]} ran no Python that could be looked at",
+            f"{command[0]} ran no Python process that could be measured",
             "give a command that starts Python without -I, -E or -S, as in --imports 'python -c \"import torch\"'",
         )
     final = max((e.amount for e in events if e.kind == "end"), default=final)

@@ -36,7 +36,7 @@ BUSY_CORES = 0.9
 
 
 class Target(Protocol):
-    """What is asked."""
+    """The requests to send."""
 
     async def ask(self, index: int) -> str:
         """Ask for text `index`: "right", "wrong", or what went wrong in a word."""
@@ -240,7 +240,7 @@ class Http:
         self.idle: list[_Connection] = []
         self.slots = asyncio.Semaphore(MOST_CONNECTIONS)
         self.waited = 0
-        """Requests that could not be sent at once, because so many others were under way."""
+        """Requests that had to wait because too many others were under way."""
         self.context = ssl.create_default_context() if self.secure else None
         self.address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][4][0]
 

@@ -26,7 +26,7 @@ OWN_SHARE = 0.9
 
 
 def taints(seen: Interference, cores: int) -> tuple[str, ...]:
-    """What was disturbed beyond the thresholds on so many cores, in words; empty for a clean block."""
+    """What exceeded the thresholds on that many cores, in words; empty for a clean block."""
     found: list[str] = []
     if seen.other_cores > max(OTHER_CORES, OTHER_SHARE * cores, OTHER_SECONDS / seen.seconds):
         found.append("other load")

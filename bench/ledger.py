@@ -65,7 +65,7 @@ def server_points(
 ) -> Iterator[ServerPoint]:
     """Our server with 1..N workers, with preload and without, before and after five clients have asked.
 
-    Every text is asked at least twice for each worker, so that each worker has seen the longest ones.
+    Every text is sent at least twice for each worker, so that each worker has seen the longest ones.
     """
     expected = expected_answers(artifact, workload, timeout_s=settings.timeout_s)
     for workers in range(1, most_workers + 1):

@@ -76,7 +76,7 @@ class Tally:
 
     @property
     def left_s(self) -> float:
-        """Seconds that measuring may still take at most: what is left of the budget, or of the pairs."""
+        """The most seconds that measuring may still take: the rest of the budget, or of the pairs."""
         budget = self.budget_s - (time.monotonic() - self._begun)
         return max(0.0, min(budget, (self.most - self.undisturbed) * self.pair_s))
 
@@ -177,7 +177,7 @@ class Runner:
     def _hear(self) -> None:
         if not child.readable_or_ended(self.done, self.process.process, self.timeout_s) or not os.read(self.done, 1):
             self.process.result(0)  # says why it ended, or that it still runs
-            raise ChildError("it ended before its turns were over", "no-record")
+            raise ChildError("it ended before its last turn", "no-record")
 
 
 @contextlib.contextmanager

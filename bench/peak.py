@@ -40,7 +40,7 @@ class Counted(NamedTuple):
 
 
 Ask = Callable[[float, float], Counted]
-"""Run at a rate in 1/s for so many seconds."""
+"""Run at a rate in 1/s for a number of seconds."""
 
 
 def answer_of(run: Counted) -> Answer:

@@ -190,7 +190,7 @@ def in_blocks(
 
 
 class Partner:
-    """The parent of a pair, as its child sees it: who says when it is one's turn, and is told when it is over."""
+    """The parent of a pair, as its child sees it: it gives the turn and takes it back."""
 
     def __init__(self, go: Path, done: Path) -> None:
         self._go = os.open(go, os.O_RDONLY | os.O_NONBLOCK)
@@ -201,7 +201,7 @@ class Partner:
         poll = select.poll()
         poll.register(self._go, select.POLLIN)
         if not poll.poll(int(TURN_TIMEOUT_S * 1000)) or not os.read(self._go, 1):
-            raise SlimnerError("the other process of the pair never gave the turn", "measure again")
+            raise SlimnerError("the other process of the pair did not hand over its turn", "measure again")
 
     def say(self) -> None:
         """One's turn is over."""

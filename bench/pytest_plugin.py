@@ -103,6 +103,6 @@ def _refuse_stray_words(config: pytest.Config) -> None:
         inside = Path(os.path.abspath(base / name)).is_relative_to(base) and base.is_relative_to(config.rootpath)
         if option == OPTION and not inside:
             raise pytest.UsageError(
-                f"{OPTION} {name}: write {OPTION}={name}; in two words, pytest takes the directory for the path of a "
+                f"{OPTION} {name}: write {OPTION}={name}; without the equals sign, pytest takes the directory for a "
                 "test when it chooses its root"
             )

@@ -87,7 +87,7 @@ def serving(
                 ended = (
                     f"exit code {process.returncode}" if process.poll() is not None else f"no answer in {timeout_s:g} s"
                 )
-                raise ChildError(f"the server did not come up: {ended}", "crashed", "\n".join(tail))
+                raise ChildError(f"the server did not start: {ended}", "crashed", "\n".join(tail))
             yield service
         finally:
             _stop(process)

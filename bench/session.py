@@ -1,4 +1,4 @@
-"""The parent's side of measuring: which processes run, in which order, and what becomes of those that fail."""
+"""The parent's side of measuring: which processes run, in which order, and how failures are recorded."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def read_workload(name: str) -> Workload:
     read = read_text(path, remedy=f"give a file in UTF-8 with a text a line, or '{EMBEDDED}' for the embedded one")
     texts = tuple(line for line in read.splitlines() if line.strip())
     if not texts:
-        raise UserError(f"{path}: no texts", "a workload is a text a line")
+        raise UserError(f"{path}: no texts", "a workload has one text a line")
     return Workload(
         name=EMBEDDED if name == EMBEDDED else path.name, source=name, sha256=sha256_file(path), texts=texts
     )

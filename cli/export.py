@@ -94,11 +94,11 @@ def _written(format_name: str, record: Results, rows: list[Row], path: Path, var
     if format_name == "pytest-benchmark":
         exported = to_pytest_benchmark(record)
         if not exported["benchmarks"]:
-            raise UserError(f"{path}: no timed samples", "read in report.md what failed, then slimner run again")
+            raise UserError(f"{path}: no timed samples", "see report.md for what failed, then run slimner run again")
         return _json(exported)
     found = to_bencher(record, rows) if format_name == "bencher" else to_github_benchmark(record, rows)
     if not found:
-        raise UserError(f"{path}: every variant failed", "read in report.md what failed, then slimner run again")
+        raise UserError(f"{path}: every variant failed", "see report.md for what failed, then run slimner run again")
     return _json(found)
 
 

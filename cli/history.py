@@ -81,7 +81,7 @@ def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -
     report = report_on(entries)
     if out:
         if out.suffix[1:] not in WRITERS:
-            raise UserError(f"--out {out}: it ends in none of .html, .md and .json", "give the file one of them")
+            raise UserError(f"--out {out}: its ending is not .html, .md or .json", "give the file one of them")
         WRITERS[out.suffix[1:]][1](out, report)
         options.say(f"wrote    {out}")
         return

@@ -44,7 +44,7 @@ COMMANDS = {
     "variants": "slimner.cli.variants:variants",
 }
 
-# Commands that keep what they have measured, to go on after an interruption.
+# Commands that keep what they have measured and can continue after an interruption.
 RESUMES = ("run", "sweep", "compare", "gate", "calibrate", "predict")
 
 DEFECT = "this is a defect of slimner or of a library; --debug shows the traceback, which a report of it needs"

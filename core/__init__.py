@@ -1,1 +1,1 @@
-"""The ground floor: errors, records, files, the registry, child processes and the machine; nothing heavy."""
+"""The base layer: errors, records, files, the registry, child processes and the machine; nothing heavy."""

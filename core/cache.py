@@ -1,4 +1,4 @@
-"""Where slimner keeps what it can make again."""
+"""The cache: files that slimner can make again."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Group:
         self._changing = threading.Lock()
 
     def join(self) -> None:
-        """From now on, what this thread starts belongs to the group."""
+        """Add all children that this thread starts from now on to the group."""
         self._of_thread.group = self
 
     def end(self) -> None:
@@ -173,7 +173,7 @@ class Call(Generic[T]):
 
     @contextlib.contextmanager
     def started(self, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Child[T]]:
-        """The started job, by way of the command `prefix`; it is ended when the block is left, however it is left."""
+        """The started job, by way of the command `prefix`; it is ended when the block is left, also by an exception."""
         child = self.start(environment, prefix)
         try:
             yield child
@@ -230,7 +230,7 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(kind: type, value: Any) -> Any:
-    """The other way round, for msgspec's `dec_hook`."""
+    """The reverse, for msgspec's `dec_hook`."""
     if issubclass(kind, Path):
         return Path(value)
     raise NotImplementedError(f"{kind.__name__} cannot be handed to a child")

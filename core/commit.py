@@ -1,4 +1,4 @@
-"""What was checked out in a directory, as git tells; nothing that the checkout's configuration names is run."""
+"""The commit of a directory's checkout, from git; programs named in the checkout's configuration are not run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def commit_of(directory: Path) -> Commit | None:
 
 
 def _clean(directory: Path) -> bool | None:
-    """Whether no tracked file differs from the commit; files that git does not know, as a report, do not count."""
+    """Whether no tracked file differs from the commit; untracked files, such as a report, do not count."""
     listed = _git(directory, "config", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
     if listed is None:
         return None

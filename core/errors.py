@@ -1,8 +1,8 @@
 """Every error slimner raises on purpose.
 
 SlimnerError
-├── UserError            exit 2: something the user named or wrote is wrong
-│   ├── UnknownNameError   a name that no plugin carries
+├── UserError            exit 2: something that the user gave is wrong
+│   ├── UnknownNameError   a name that no plugin has
 │   ├── CheckpointError    a checkpoint that cannot be read
 │   ├── CorpusError        a labelled file that cannot be read or does not fit the model
 │   ├── ArtifactError      an artifact that is missing, incomplete or changed
@@ -39,13 +39,13 @@ class SlimnerError(Exception):
 
 
 class UserError(SlimnerError):
-    """The request cannot be carried out as it was made."""
+    """The request cannot be carried out as given."""
 
     exit_code = EXIT_USER
 
 
 class UnknownNameError(UserError):
-    """A name that is not registered; the message gives the near ones."""
+    """A name that is not registered; the message suggests similar ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)

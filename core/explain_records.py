@@ -11,7 +11,7 @@ OUTSIDE = "outside the model"
 
 
 class OperatorGroup(Record, frozen=True, kw_only=True):
-    """Operators of one kind: their time a text in ms, and how often they run for one."""
+    """Operators of one kind: their time for one text in ms, and how often they run for it."""
 
     name: str
     ms: float
@@ -47,8 +47,8 @@ class Products(Record, frozen=True, kw_only=True):
 class Explanation(Record, frozen=True, kw_only=True):
     """Where the time of an artifact goes: by groups of operators, and outside the model.
 
-    `ms` is the mean time a text, all told; `outside_ms` what of it is tokenizing, reading tags and Python. `products`
-    is None where the back end does not tell. `why` says what bounds it.
+    `ms` is the mean time for a text, `outside_ms` its part for tokenizing, decoding tags and Python. `products`
+    is None where the back end does not report them. `why` says what bounds the speed.
     """
 
     variant: str

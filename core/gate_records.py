@@ -1,4 +1,4 @@
-"""Immutable results of a gate and of the calibration that tells how far to believe it."""
+"""Immutable results of a gate, and of the calibration that shows how far to trust it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MetricCalibration(Record, frozen=True, kw_only=True):
     `deviation` is the standard deviation of a pair's change (the logarithm of its ratio, or its difference), with its
     95 % interval over the pairs; `autocorrelation` that of a pair with the next one. `detectable` is the smallest
     change whose interval excludes "no change" with 90 % power within the looks of a gate, and `caught` the smallest
-    that a gate with the built-in `margin` calls worse with 90 % power; both None if no change that was tried is.
+    that a gate with the built-in `margin` calls worse with 90 % power; both None if no tried change is.
     """
 
     metric: str
@@ -30,7 +30,7 @@ class MetricCalibration(Record, frozen=True, kw_only=True):
 
 
 class Calibration(Record, frozen=True, kw_only=True):
-    """Gates resampled from `pairs` A/A pairs on one machine: how often they were wrong, and what they can see.
+    """Gates resampled from `pairs` A/A pairs on one machine: how often they were wrong, and what they can detect.
 
     `changes[metric][i]` is the logarithm of the ratio of pair i, or its difference. Of `runs` resampled gates
     `false_alarms` said "regression" and `inconclusive` could not tell.
@@ -55,7 +55,7 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class Check(Record, frozen=True, kw_only=True):
-    """One thing that a gate looked at, what came of it, and why."""
+    """One check of a gate, with its outcome and the reason."""
 
     variant: str
     name: str

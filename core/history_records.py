@@ -12,7 +12,7 @@ HISTORY_SCHEMA = 1
 class VariantEntry(Record, frozen=True, kw_only=True):
     """A variant of a run: its figures by metric, and a verdict on each against the same variant of the run before.
 
-    `failed` says why it has none; there are no verdicts in the first run of a series.
+    `failed` says why it has no figures; the first run of a series has no verdicts.
     """
 
     variant: str
@@ -22,7 +22,7 @@ class VariantEntry(Record, frozen=True, kw_only=True):
 
 
 class HistoryEntry(Record, frozen=True, kw_only=True):
-    """One run of a history. `previous` is the start of the run that its verdicts are against."""
+    """One run of a history. `previous` is the start of the run that its verdicts compare it with."""
 
     schema: int
     slimner: str

@@ -1,4 +1,4 @@
-"""What an unfinished run has done so far, so that the same run, started again, goes on from there."""
+"""The journal of an unfinished run, so that the same run, started again, continues from there."""
 
 from __future__ import annotations
 

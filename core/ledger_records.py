@@ -9,7 +9,7 @@ class Dependency(Record, frozen=True, kw_only=True):
     """One imported distribution.
 
     `added_bytes` is resident memory that its own imports added, in the order the program imports, without what they
-    imported of others; `alone_bytes` what importing it into a fresh interpreter adds, with all it needs. `used` tells
+    imported from others; `alone_bytes` what importing it into a fresh interpreter adds, with all it needs. `used` says
     whether anything of it was called after the imports; None if nothing at all was.
     """
 
@@ -33,7 +33,7 @@ class ImportLedger(Record, frozen=True, kw_only=True):
 
     @property
     def rest_bytes(self) -> int:
-        """What neither the interpreter nor an import explains: what the program itself holds."""
+        """Memory of the program itself: what neither the interpreter nor an import explains."""
         return self.final_bytes - self.interpreter_bytes - sum(d.added_bytes for d in self.dependencies)
 
 
@@ -45,11 +45,11 @@ class Processes(Record, frozen=True, kw_only=True):
     rss_bytes: int
     master_pss_bytes: int
     own_bytes: int
-    """Mean USS of a worker: what one more of them costs."""
+    """Mean USS of a worker: the cost of one more."""
 
 
 class ServerPoint(Record, frozen=True, kw_only=True):
-    """A server with so many workers, before and after `requests` requests of five clients."""
+    """A server with a number of workers, before and after `requests` requests of five clients."""
 
     workers: int
     preload: bool
@@ -75,7 +75,7 @@ class Trial(Record, frozen=True, kw_only=True):
 class Minimum(Record, frozen=True, kw_only=True):
     """The least limit under which a program answered everything as without one, to 8 MB, passed `confirmed` times.
 
-    `limiter` says what held it: a memory cgroup, or a limit on private writable memory where none can be made.
+    `limiter` names the kind of limit: a memory cgroup, or a limit on private writable memory where there is none.
     """
 
     what: str
@@ -86,7 +86,7 @@ class Minimum(Record, frozen=True, kw_only=True):
 
 
 class Ledger(Record, frozen=True, kw_only=True):
-    """Everything the ledger found out about one artifact, or about the imports of another program."""
+    """Everything that the ledger found about one artifact, or about the imports of another program."""
 
     machine: Machine
     artifact: str = ""

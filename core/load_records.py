@@ -13,7 +13,7 @@ class LoadRecord(Record, frozen=True, kw_only=True):
     """One run of a load generator.
 
     A closed loop has `clients`; an open loop has `rate_per_s` and `arrivals`. Latencies are of right answers, in ms, in
-    an open loop from the scheduled send time. `invalid` says why the figures do not hold, if they do not.
+    an open loop from the scheduled send time. `invalid` says why the figures are not valid, if so.
     """
 
     target: str

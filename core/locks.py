@@ -20,7 +20,7 @@ TOGETHER = "SLIMNER_MEASURE_TOGETHER"
 
 
 def held_file(path: Path) -> int:
-    """The file, opened for this process alone and made if need be; BlockingIOError if another has it."""
+    """The file, opened exclusively and created if necessary; BlockingIOError if another process has it."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -62,7 +62,7 @@ def held_directory(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def measuring_alone(tell: Callable[[str], None]) -> Iterator[None]:
-    """Wait until no other slimner process of this machine measures, and keep others waiting; `tell` hears of it."""
+    """Wait until no other slimner process of this machine measures, and hold the lock; `tell` hears if it waits."""
     descriptor = -1 if os.environ.get(TOGETHER) else _machine_wide(tell)
     try:
         yield
@@ -94,7 +94,7 @@ def _machine_wide(tell: Callable[[str], None]) -> int:
 
 
 def holder(path: Path) -> str:
-    """The process that holds a file, in brackets, as far as the kernel tells."""
+    """The process that holds a file, in brackets; empty if the kernel does not say."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         inode = str(path.stat().st_ino)
         for line in Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""What this machine is: processor, instruction sets that matter to INT8, limits, kernel, library versions."""
+"""A description of this machine: processor, instruction sets that matter to INT8, limits, kernel, library versions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def version(distribution: str) -> str | None:
 
 
 def versions(distributions: tuple[str, ...]) -> dict[str, str]:
-    """Versions of those of the distributions that are installed."""
+    """Versions of the given distributions, for those that are installed."""
     return {name: found for name in distributions if (found := version(name)) is not None}
 
 
@@ -156,5 +156,5 @@ def boot_id() -> str:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables that hold every numeric library to `threads` threads; set before any import."""
+    """Environment variables that limit every numeric library to `threads` threads; to be set before any import."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))

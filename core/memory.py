@@ -40,7 +40,7 @@ def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
 
 
 def can_measure() -> bool:
-    """Whether this system tells the memory of processes in /proc, as Linux does."""
+    """Whether this system has the memory of processes in /proc, as Linux does."""
     try:
         return "VmHWM" in _kilobytes(Path("/proc/self/status"), ("VmHWM",))
     except OSError:

@@ -1,4 +1,4 @@
-"""Files from outside: whatever is wrong with one ends as one kind of error that names the file and the place in it."""
+"""Files from outside. Any fault in one raises the same kind of error, which names the file and the place in it."""
 
 from __future__ import annotations
 

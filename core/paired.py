@@ -38,7 +38,7 @@ class Change(Record, frozen=True, kw_only=True):
 
     @property
     def mirrored(self) -> Change:
-        """The same difference seen from the other side."""
+        """The same difference with baseline and candidate swapped."""
         low = None if self.high is None else -self.high
         high = None if self.low is None else -self.low
         return Change(value=-self.value, low=low, high=high, level=self.level, n=self.n)

@@ -44,7 +44,7 @@ class Stage(Record, frozen=True, kw_only=True):
     """Memory of one process at one moment; `after_s` counts from the start of the process.
 
     PSS is `anonymous_bytes` (heap, stacks, copied pages) plus `file_bytes` (mapped files, shared memory).
-    `shared_bytes` is the part of RSS that another process maps too. None where the kernel does not tell.
+    `shared_bytes` is the part of RSS that another process maps too. None where the kernel does not provide it.
     """
 
     name: str
@@ -66,7 +66,7 @@ class TimelinePoint(Record, frozen=True, kw_only=True):
 
 
 class Threads(Record, frozen=True, kw_only=True):
-    """What was asked for and what was seen: `busy_cores` is processor time over wall time while inferring."""
+    """Threads requested and cores used: `busy_cores` is processor time over wall time while inferring."""
 
     requested: int
     os_threads: int
@@ -74,10 +74,10 @@ class Threads(Record, frozen=True, kw_only=True):
 
 
 class Interference(Record, frozen=True, kw_only=True):
-    """What went on between two moments `seconds` apart.
+    """What else happened between two moments `seconds` apart.
 
     `waited_s` is how long this process's threads were runnable but not running (the second field of
-    `/proc/PID/task/TID/schedstat`), None where the kernel does not tell; then cores that it used and that others used,
+    `/proc/PID/task/TID/schedstat`), None without that file; then cores that it used and that others used,
     seconds stolen by the hypervisor, context switches, and periods in which the processor quota ran out.
     """
 
@@ -92,10 +92,10 @@ class Interference(Record, frozen=True, kw_only=True):
 
 
 class Block(Record, frozen=True, kw_only=True):
-    """A run of consecutive samples and what else went on meanwhile.
+    """A series of consecutive samples, and what else happened meanwhile.
 
     `first` and `samples` say which of the record's samples they are. `attempts` counts how often the block was measured
-    until it was clean or given up; `taints` says what disturbed the attempt that was kept (empty: nothing). `rss_bytes`
+    until it was undisturbed or given up; `taints` names what disturbed the kept attempt (empty: nothing). `rss_bytes`
     is the resident size when the block ended, None in records of schema 3.
     """
 
@@ -108,7 +108,7 @@ class Block(Record, frozen=True, kw_only=True):
 
 
 class Warmup(Record, frozen=True, kw_only=True):
-    """What ran before timing: `passes` over the same `texts` texts, until they no longer got faster or given up."""
+    """What ran before timing: `passes` over the same `texts` texts, until they got no faster, or the limit."""
 
     texts: int
     passes: int
@@ -116,7 +116,7 @@ class Warmup(Record, frozen=True, kw_only=True):
 
 
 class Concurrent(Record, frozen=True, kw_only=True):
-    """`clients` threads of one process that call the predictor at once, each as soon as it has its answer."""
+    """`clients` threads of one process that call the predictor at once, each again when it has an answer."""
 
     clients: int
     answers: int
@@ -133,7 +133,7 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
     """One fresh process that opens an artifact and runs the workload: memory by stage, and a latency for every text.
 
     `samples_ms[i]` is the time for the text `texts[i]` of the workload; `extra_ms[i]` for `extra_texts[i]`, measured
-    beside the mix so that each length has enough samples. `cold_start_s` goes from exec to the first answer.
+    in addition, so that each length has enough samples. `cold_start_s` goes from exec to the first answer.
     Repetition 0 is sampled from outside: it has the time line and `final`, read from outside at its end; its
     latencies are not used. A `paired` one ran in turns with another process that was alive at the same time.
     """
@@ -182,7 +182,7 @@ class MeasurementRecord(Record, frozen=True, kw_only=True):
 
 
 class Note(Record, frozen=True, kw_only=True):
-    """Something a reader of the figures has to know, and what to do about it."""
+    """Something that a reader of the figures must know, with a remedy."""
 
     code: str
     message: str
@@ -219,10 +219,10 @@ class Found(Record, frozen=True, kw_only=True, array_like=True):
 
 
 class Matches(Record, frozen=True, kw_only=True):
-    """How entities that were found meet gold ones, one to one.
+    """How found entities match gold ones, one to one.
 
-    `right` are equal; `boundary` has the type but other ends, `type` the ends but another type, `overlap` neither but
-    shares text; `missed` gold meets none, a `spurious` one meets no gold.
+    `right` are equal; `boundary` has the same type, but other ends; `type` the same ends, another type; `overlap` only
+    shares text; `missed` gold matches none, a `spurious` one matches no gold.
     """
 
     right: int = 0
@@ -237,7 +237,7 @@ class EvaluationRecord(Record, frozen=True, kw_only=True):
     """The score of one artifact on one corpus.
 
     `sentences[i]` holds the counts of sentence i by type, `predictions[i]` the entities that were found in its text,
-    `matches` by type how they meet gold ones (empty in files written before it was counted).
+    `matches` by type how they match gold ones (empty in older files).
     """
 
     variant: str
@@ -267,7 +267,7 @@ class BuildRecord(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """One step that failed, with its reason; the other variants went on."""
+    """One step that failed, with its reason; the other variants continued."""
 
     variant: str
     step: str
@@ -298,7 +298,7 @@ class WorkloadFacts(Record, frozen=True, kw_only=True):
         return len(self.lengths)
 
     def length(self, percent: int) -> int:
-        """Length that so many percent of the texts do not exceed."""
+        """Length in characters that the given percentage of the texts do not exceed."""
         ordered = sorted(self.lengths)
         return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
@@ -314,7 +314,7 @@ class CheckpointFacts(Record, frozen=True, kw_only=True):
 
 
 class Measuring(Record, frozen=True, kw_only=True):
-    """How one process is measured: threads, timed texts, texts of a warm-up pass, and the seed of their order."""
+    """How each process is measured: threads, timed texts, texts of a warm-up pass, and the seed of their order."""
 
     threads: int = 1
     samples: int = 200
@@ -324,7 +324,7 @@ class Measuring(Record, frozen=True, kw_only=True):
 
 
 class RunSettings(Measuring, frozen=True, kw_only=True):
-    """What a run was asked for: which variants, against which one, and how many timed processes of each."""
+    """The request of a run: which variants, against which one, and how many timed processes of each."""
 
     variants: tuple[str, ...]
     baseline: str
@@ -344,7 +344,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 class Commit(Record, frozen=True, kw_only=True):
     """What was checked out where the command ran: `clean` if no tracked file differed, None if that took too long.
 
-    `branch` is None for a commit that was checked out by itself and is not named by the CI system either.
+    `branch` is None for a detached commit for which the CI system names no branch.
     """
 
     sha: str

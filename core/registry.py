@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The plugins of one entry point group; a built-in comes through the same door as anyone else's."""
+    """The plugins of one entry point group; built-in ones are registered in the same way."""
 
     def __init__(self, kind: str, group: str, expected: type) -> None:
         self.kind = kind

@@ -46,7 +46,7 @@ def percentile(samples: Sequence[float] | np.ndarray, q: float) -> float | None:
 
 
 def samples_needed(q: float) -> int:
-    """The fewest samples from which the q-th percentile is printed."""
+    """The least number of samples for the q-th percentile to be printed."""
     return math.ceil(SAMPLES_BEYOND * 100 / min(q, 100 - q))
 
 

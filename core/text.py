@@ -24,12 +24,12 @@ _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def line(value: str) -> str:
-    """The text as one line for a terminal or a log: nothing in it ends the line or moves the cursor."""
+    """The text as one line for a terminal or a log, escaped so that it cannot end the line or move the cursor."""
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), value)
 
 
 def lines(value: str) -> str:
-    """The same for a text of several lines, whose ends stay."""
+    """The same for a text of several lines, keeping the line ends."""
     return "\n".join(map(line, value.split("\n")))
 
 
@@ -49,7 +49,7 @@ def markdown(value: str) -> str:
 
 
 def cell(value: str) -> str:
-    """The text as a cell of CSV that a spreadsheet shows: an apostrophe stands before what it would calculate."""
+    """The text as a CSV cell; an apostrophe is put before what a spreadsheet would calculate."""
     shown = line(value)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 

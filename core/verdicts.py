@@ -23,7 +23,7 @@ Verdict = Literal["better", "worse", "same", "inconclusive", "not comparable"]
 
 
 class Side(Record, frozen=True, kw_only=True):
-    """One of the two that are compared: a variant and everything that is known of it.
+    """One side of a comparison: a variant and its records.
 
     `measurements` are timed processes; in a paired comparison the i-th of both sides ran one after the other.
     """
@@ -65,9 +65,9 @@ def sides(results: Results, label: str) -> dict[str, Side]:
 
 
 class MetricVerdict(Record, frozen=True, kw_only=True):
-    """One metric of both sides, the change with its interval, and what that means at the margin.
+    """One metric of both sides, the change with its interval, and the verdict at the margin.
 
-    The change is relative (candidate over baseline minus 1) but for F1, whose change and margin are in percentage
+    The change is relative (candidate over baseline minus 1) except for F1, whose change and margin are in percentage
     points. `metric` is "f1" for all types together and "f1 PER" for one type. `reason` says why there is no verdict.
     """
 
@@ -105,8 +105,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     """A candidate against its baseline.
 
     If both were measured for this, `pairs` is the number of pairs of processes whose times count and `disturbed_pairs`
-    the number of those that only tell of memory; `baseline_first` says of each pair which side began, `looks` after
-    how many it was judged, `ended` why there are no more, and `lengths` how latency changed by length of the text.
+    the number of those that count only for memory; `baseline_first` says for each pair which side began, `looks` after
+    how many pairs it was judged, `ended` why measuring ended, and `lengths` how latency changed by length of the text.
     Intervals hold together with 95 %; `correction` says how.
     """
 
@@ -135,12 +135,12 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 def harm(change: Change, metric: Metric) -> Change:
-    """The change turned so that more is worse."""
+    """The change with its sign turned so that higher is worse."""
     return change.mirrored if metric.higher_is_better else change
 
 
 def judge(change: Change, margin: float, metric: Metric) -> Verdict:
-    """What an interval says at a margin: all beyond it (worse, better), all inside it (same), or not enough."""
+    """The verdict of an interval at a margin: all beyond it (worse, better), all inside it (same), or inconclusive."""
     worse = harm(change, metric)
     if worse.low is None or worse.high is None:
         return "inconclusive"
@@ -154,7 +154,7 @@ def judge(change: Change, margin: float, metric: Metric) -> Verdict:
 
 
 def surely_no_worse(verdict: MetricVerdict, metric: Metric) -> bool:
-    """Whether a change beyond the margin for the worse is ruled out, which is all that a gate asks."""
+    """Whether a change beyond the margin for the worse is ruled out, as a gate requires."""
     if verdict.change is None or verdict.margin is None:
         return False
     worse = harm(verdict.change, metric)

@@ -71,12 +71,12 @@ VARIABLES = {
     "SLIMNER_CACHE": "the cache: artifacts, journals of interrupted runs, calibrations [default: .slimner]",
     "SLIMNER_DEBUG": "any value: `--debug` for every command",
     "SLIMNER_LOG_LEVEL": "log level of the server: debug, info, warning, error [default: info]",
-    "SLIMNER_PRELOAD": "0: each worker of the server loads the model itself, instead of sharing one [default: 1]",
+    "SLIMNER_PRELOAD": "0: each worker of the server loads its own model, instead of sharing one [default: 1]",
     "SLIMNER_MEASURE_TOGETHER": "any value: a measurement does not wait while another slimner process measures",
     "SLIMNER_TOKEN": "the token itself, in place of `--token-file`",
     "NO_COLOR": "any value: no colour on the terminal",
     "GITHUB_OUTPUT": "file that `slimner gate --github` adds its outcome and exit code to; GitHub sets it",
-    "MLFLOW_TRACKING_URI": "store that `slimner export --format mlflow` writes to without `--out`",
+    "MLFLOW_TRACKING_URI": "store for `slimner export --format mlflow` without `--out`",
     "GITHUB_STEP_SUMMARY": "file that `slimner gate --github` adds its summary to; GitHub sets it",
 }
 
@@ -371,8 +371,8 @@ def exit_codes_page() -> str:
     return (
         "# Exit codes\n\n"
         + table(("code", "meaning"), lines)
-        + "\n\nThe codes are the same for every command. What becomes of the output does not "
-        "change them: a reader that goes away (`slimner pick ... | head -1`) or a full disk leaves the "
+        + "\n\nThe codes are the same for every command. Problems with the output do not "
+        "change them: a closed pipe (`slimner pick ... | head -1`) or a full disk leaves the "
         "verdict as it is.\n\n## Errors of the library\n\n```text\n" + tree + "\n```"
     )
 
@@ -402,11 +402,11 @@ def records_page() -> str:
     """Every field of every record that is written or printed."""
     parts = [
         "# Records: results and what `--json` prints",
-        f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and every later one stay readable. Units "
-        "stand in the names: `_ms`, `_s`, `_bytes`, `_pp`. `| None` marks a figure that may be absent.",
+        f"`results.json` has schema {RESULTS_SCHEMA}; files of schema 3 and later stay readable. Units "
+        "are in the names: `_ms`, `_s`, `_bytes`, `_pp`. `| None` marks a figure that may be absent.",
         "The [JSON Schema](https://json-schema.org) of each record, draft 2020-12, has its version in its name: the "
-        "number in the file where there is one. It is raised when a field goes or changes its meaning; a field that is "
-        "added and may be absent leaves it. `check-jsonschema --schemafile docs/reference/schema/results-"
+        "number in the file where there is one. It is raised when a field is removed or changes its meaning, but not "
+        "for a new optional field. `check-jsonschema --schemafile docs/reference/schema/results-"
         f"{RESULTS_SCHEMA}.json results.json` checks a file.",
         table(
             ("where it stands", "record", "schema"),

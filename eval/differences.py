@@ -32,14 +32,14 @@ class Difference(Record, frozen=True, kw_only=True):
 
     @property
     def effect(self) -> str:
-        """What it does to the score."""
+        """Its effect on the score."""
         if self.is_right:
             return "mended"
         return "broken" if self.was_right else "wrong before and after" if self.baseline and self.candidate else "wrong"
 
 
 class Differences(Record, frozen=True, kw_only=True):
-    """All differences between two artifacts on one corpus of so many sentences; `variant` is the candidate's."""
+    """All differences between two artifacts on one corpus of `sentences` sentences; `variant` is the candidate's."""
 
     baseline: str
     candidate: str

@@ -1,4 +1,4 @@
-"""What is in a corpus before anyone trusts a score from it: types, lengths, defects, duplicates, overlap."""
+"""The contents of a corpus: types, lengths, defects, duplicates, overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .planning import Plan
 
 
 class LengthRange(Record, frozen=True, kw_only=True):
-    """Smallest, middle and largest of some lengths, and that which 95 % do not exceed."""
+    """Minimum, median, 95th percentile and maximum of some lengths."""
 
     shortest: int
     p50: int
@@ -24,7 +24,7 @@ class LengthRange(Record, frozen=True, kw_only=True):
 class TypeFacts(Record, frozen=True, kw_only=True):
     """An entity type: mentions, sentences it is in, distinct texts, and mention lengths in characters.
 
-    `known` counts the mentions whose text occurs as an entity of the type in the other corpus; None without one.
+    `known` counts the mentions whose text is an entity of that type in the other corpus; None without another corpus.
     """
 
     type: str
@@ -36,7 +36,7 @@ class TypeFacts(Record, frozen=True, kw_only=True):
 
 
 class Overlap(Record, frozen=True, kw_only=True):
-    """What a corpus shares with another: sentences whose text is there too, and mentions known from it."""
+    """What a corpus shares with another: sentences whose text is in both, and mentions known from the other."""
 
     corpus: str
     sha256: str
@@ -46,14 +46,14 @@ class Overlap(Record, frozen=True, kw_only=True):
 
 
 class Place(Record, frozen=True, kw_only=True):
-    """Where a defect is (lines from 1; rows, in a dataset), and what it is."""
+    """Position of a defect (lines from 1; rows, in a dataset), and its description."""
 
     line: int
     detail: str
 
 
 class DefectFacts(Record, frozen=True, kw_only=True):
-    """Defects of a kind, all repaired or read as they are: the first of them, and the places of all."""
+    """Defects of one kind, repaired or read as they are: the first one, and the positions of all."""
 
     rule: str
     number: int
@@ -63,10 +63,10 @@ class DefectFacts(Record, frozen=True, kw_only=True):
 
 
 class Inspection(Record, frozen=True, kw_only=True):
-    """What is in a corpus.
+    """The contents of a corpus.
 
-    `duplicates` counts sentences whose text occurred before, `contradictions` those of them with other gold than then.
-    `length_words` is None unless the corpus came split into words. `plans` say how many sentences a gate needs.
+    `duplicates` counts sentences whose text occurred before, `contradictions` those of them with different gold labels.
+    `length_words` is None unless the corpus is split into words. `plans` say how many sentences a gate needs.
     """
 
     corpus: str

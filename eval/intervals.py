@@ -31,7 +31,7 @@ BLOCK = 500
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure and its interval, at 95 % where nothing else is said, in the figure's own unit."""
+    """A figure and its interval, at 95 % by default, in the figure's own unit."""
 
     value: float
     low: float
@@ -191,7 +191,7 @@ def f1_change(
 
 
 def _same(one: EvaluationRecord, two: EvaluationRecord) -> bool:
-    """Whether both are one artifact: then what was not seen cannot differ either."""
+    """Whether both are the same artifact; then unseen sentences cannot differ either."""
     return (
         bool(one.artifact)
         and one.artifact == two.artifact

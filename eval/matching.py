@@ -1,4 +1,4 @@
-"""Entities of two labellings of a text put side by side, and what each predicted one has of the gold one."""
+"""Pairs of entities from two labellings of a text, and what each predicted one shares with the gold one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.records import Found, Matches
 
 
 def match(before: Sequence[Found], after: Sequence[Found]) -> list[tuple[Found | None, Found | None]]:
-    """Entities of the two put side by side, in order of the text: equal ones, then those that overlap most."""
+    """Pairs of entities, in order of the text: equal ones first, then those that overlap most."""
     rest = [entity for entity in after if entity not in before]
     pairs: list[tuple[Found | None, Found | None]] = [(entity, entity) for entity in before if entity in after]
     left = [entity for entity in before if entity not in after]

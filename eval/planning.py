@@ -45,7 +45,7 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """Sentences and entities with which a gate passes in 80 and in 90 % of corpora if nothing became worse.
+    """Sentences and entities with which a gate passes in 80 % and in 90 % of corpora if nothing became worse.
 
     None where more than ten million sentences would be needed. `basis` says what the differences are from.
     """
@@ -121,7 +121,7 @@ def plans_from_results(results: Results, corpus: Corpus, margin_pp: float) -> tu
 
 
 def power(differences: Differences, sentences: int, margin_pp: float, *, level: float = LEVEL) -> float:
-    """Share of corpora of so many sentences in which a loss of `margin_pp` is ruled out though nothing is lost."""
+    """Share of corpora of that many sentences in which a loss of `margin_pp` is ruled out though nothing is lost."""
     draw = np.random.default_rng(1)
     chances = np.array([*differences.chances, *differences.chances])
     losses = np.array([*differences.values, *(-value for value in differences.values)])

@@ -105,7 +105,7 @@ def _score(row: dict[str, Any]) -> Score:
 def evaluate(directory: Path, corpus: Corpus, threads: int, processes: int = 1) -> EvaluationRecord:
     """Score an artifact on a corpus; CorpusError if gold has types the model does not know.
 
-    A large corpus is divided over at most so many processes, which changes no tag.
+    A large corpus is divided among at most that many processes, which changes no tag.
     """
     manifest = read_manifest(directory)
     corpus.require_types(manifest.labels.types)
@@ -162,7 +162,7 @@ def _predict_part(directory: Path, sentences: Sequence[Sentence], threads: int) 
 
 @functools.cache
 def _opened(directory: Path, threads: int) -> Predictor:
-    """The predictor of this process, which is asked part after part."""
+    """The predictor of this process, which scores one part after another."""
     return open_predictor(directory, threads=threads)
 
 

@@ -1,4 +1,4 @@
-"""How much of a corpus or a workload a tokenizer does not know: a model is not judged on a language it cannot read."""
+"""How much of a corpus or a workload a tokenizer does not know, so that no model is judged on the wrong language."""
 
 from __future__ import annotations
 

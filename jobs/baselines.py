@@ -1,4 +1,4 @@
-"""The committed results that a gate holds candidates against."""
+"""The committed results that a gate compares candidates with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def update_baseline(
     failed = [failure.variant for failure in new.failures]
     if failed or not new.evaluations:
         what = f"{', '.join(failed)} failed" if failed else "nothing was scored"
-        raise UserError(f"{results}: {what}", "a baseline has to be whole: slimner run again")
+        raise UserError(f"{results}: {what}", "a baseline must be complete: run slimner run again")
     update = BaselineUpdate(variants=new.settings.variants)
     if path.exists():
         judged, _ = margins(policy or Policy())

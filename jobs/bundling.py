@@ -33,7 +33,7 @@ RUNTIME = ("flask", "gunicorn", "msgspec", "numpy", "prometheus-client", "tokeni
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run says of its winner."""
+    """The facts about the winner of a run."""
 
     artifact: Artifact
     threads: int
@@ -111,7 +111,7 @@ def golden_texts(workload: Workload, artifact: Artifact) -> tuple[str, ...]:
 
 
 def some(texts: Sequence[str], count: int) -> tuple[str, ...]:
-    """At most `count` texts, evenly over their lengths, the shortest and the longest among them."""
+    """At most `count` texts, spread evenly over their lengths, including the shortest and the longest."""
     ordered = sorted(dict.fromkeys(texts), key=lambda text: (len(text), text))
     if len(ordered) <= count:
         return tuple(ordered)
@@ -119,7 +119,7 @@ def some(texts: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def _proof(source: Path, policy: Policy | None, variant: str | None) -> Proof:
-    """The artifact, and what is known of it."""
+    """The artifact, and the recorded facts about it."""
     results = results_in(source)
     if results.is_file() and not (source / MANIFEST).is_file():
         recorded = read_results(results)
@@ -127,7 +127,7 @@ def _proof(source: Path, policy: Policy | None, variant: str | None) -> Proof:
         return msgspec.structs.replace(proof, workload=workload_of_run(recorded, results.parent))
     if policy is not None or variant is not None:
         raise UserError(
-            f"{source} is an artifact: there is nothing to choose from",
+            f"{source} is an artifact, so there is no variant to choose",
             "leave --policy and --variant out, or give the results of a run",
         )
     return Proof(artifact=verify(source), threads=1)

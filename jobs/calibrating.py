@@ -1,4 +1,4 @@
-"""Calibrating a machine: an artifact against a copy of itself, in pairs."""
+"""Calibrating a machine by measuring an artifact against a copy of itself, in pairs."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Compared(Record, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 nothing is worse; 1 something is; 3 it cannot be told; 4 a side has failed."""
+        """0 nothing is worse; 1 something is; 3 cannot tell; 4 a side has failed."""
         if any(side.failures for c in self.comparisons for side in (c.baseline, c.candidate)):
             return EXIT_FAILED
         if all(v.verdict == "not comparable" for c in self.comparisons for v in c.verdicts):
@@ -90,7 +90,7 @@ def compare(
 
 
 def source(given: str | Path | Source, variant: str | None, settings: Measuring, progress: Progress) -> Source:
-    """A side as given, or what its name stands for."""
+    """A side: as given, or found from its name."""
     return given if isinstance(given, Source) else source_of(given, variant, settings.timeout_s, progress)
 
 
@@ -139,14 +139,14 @@ def compare_sources(
 
 
 def compare_recorded(baseline: Mapping[str, Side], candidate: Mapping[str, Side], question: Terms) -> list[Comparison]:
-    """Judge each variant of the baseline that the candidate has, too, from recorded figures."""
+    """Judge each variant that both sides have, from recorded figures."""
     shared = [name for name in baseline if name in candidate]
     asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
     return [compare_sides(baseline[name], candidate[name], asked) for name in shared]
 
 
 def settled(comparison: Comparison, *, to_the_end: bool) -> bool:
-    """Whether more pairs could not change what is asked: every verdict, or else only whether something is worse."""
+    """Whether more pairs cannot change the answer: every verdict with `to_the_end`, else whether something is worse."""
     measured = [v for v in comparison.verdicts if v.metric not in ("f1", "size")]
     if to_the_end:
         return all(verdict.verdict != "inconclusive" for verdict in measured)
@@ -224,7 +224,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _sides(self, question: Terms, progress: Progress) -> tuple[Side, Side]:
-        """Both sides, scored if F1 is asked for, with nothing measured yet."""
+        """Both sides, scored if F1 is to be compared, with nothing measured yet."""
         scored: list[EvaluationRecord | None] = [None, None]
         if "f1" in question.margins:
             progress.phase("evaluate", 2)

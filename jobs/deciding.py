@@ -53,7 +53,7 @@ def choices(results: str | Path | Results) -> tuple[list[Row], dict[str, int]]:
     """The rows of a run, and how simple each variant is."""
     record = results if isinstance(results, Results) else read_results(results_in(Path(results)))
     if not record.settings.variants:
-        raise UserError("the results have no variants", "slimner run measures some")
+        raise UserError("the results have no variants", "record some with slimner run")
     return rows_of(record), complexity(record.settings.variants)
 
 

@@ -52,7 +52,7 @@ def remember(facts: CheckpointFacts, corpus: Corpus | None, workload: Workload) 
 def corpus_for(
     given: str | Path | CorpusSource | Corpus | None, *models: CheckpointFacts, progress: Progress = SILENT
 ) -> Corpus:
-    """The corpus that was named, or else that of the models; UserError asks for one."""
+    """The named corpus, or that of the models; UserError if there is none."""
     if isinstance(given, Corpus) or not unsaid(given):
         assert given is not None
         return corpus_of(given, progress)
@@ -66,7 +66,7 @@ def corpus_for(
                 progress.note(f"corpus: {corpus.source.name}, of the last run of {models[0].name}")
                 return corpus_of(_named(given, used.corpus), progress)
     raise UserError(
-        f"no --corpus to score {models[0].name} on, and no run of it whose corpus is still there",
+        f"no --corpus to score {models[0].name} on, and no earlier run of it whose corpus still exists",
         "give labelled sentences in its language: --corpus FILE",
     )
 
@@ -74,7 +74,7 @@ def corpus_for(
 def workload_for(
     given: str | Path | Workload | None, *models: CheckpointFacts, progress: Progress = SILENT
 ) -> Workload:
-    """The workload that was named, or else that of the models; UserError asks for one.
+    """The named workload, or that of the models; UserError if there is none.
 
     Random weights take the embedded one: their answers mean nothing in any language.
     """
@@ -89,8 +89,8 @@ def workload_for(
             if workload.sha256 == used.workload_sha256:
                 progress.note(f"workload: {used.workload}, of the last run of {models[0].name}")
                 return workload
-    whose = f"measure {models[0].name} on, and no run of it whose texts are still there" if models else "send"
-    raise UserError(f"no --workload to {whose}", "give texts as they come in use, one a line: --workload FILE")
+    whose = f"measure {models[0].name} on, and no earlier run of it whose texts still exist" if models else "send"
+    raise UserError(f"no --workload to {whose}", "give typical texts, one a line: --workload FILE")
 
 
 def workload_of_run(results: Results, directory: Path) -> Workload | None:
@@ -114,7 +114,7 @@ def unsaid(given: str | Path | CorpusSource | Corpus | None) -> bool:
 
 
 def _named(given: str | Path | CorpusSource | Corpus | None, default: CorpusSource) -> CorpusSource:
-    """What the user said of a corpus that was not named, on the default one; the default as it is if nothing."""
+    """The default corpus with the user's options for reading it, if there are any."""
     if not isinstance(given, CorpusSource) or given == CorpusSource(name=UNSAID, seed=given.seed):
         return default
     return msgspec.structs.replace(given, name=default.name, format=given.format or default.format)

@@ -63,7 +63,7 @@ def read_history(directory: str | Path = HISTORY, *, branch: str | None = None) 
             return read_history(where)
     files = sorted((Path(directory) / RUNS).glob("*.json"))
     if not files:
-        raise UserError(f"{directory}: not a history, or an empty one", "slimner history add RESULTS begins one")
+        raise UserError(f"{directory}: not a history, or an empty one", "start one with slimner history add RESULTS")
     entries = [read_json(file, HistoryEntry) for file in files]
     for file, entry in zip(files, entries, strict=True):
         if entry.schema != HISTORY_SCHEMA:

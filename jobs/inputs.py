@@ -1,4 +1,4 @@
-"""What jobs are given: corpora and workloads, and what a user's name for a side of a comparison stands for."""
+"""The inputs of jobs: corpora, workloads, and the sides of a comparison by the names that users give."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def require(*modules: str, extra: str = "lab") -> None:
 
 
 def require_measuring() -> None:
-    """Raise UserError if this system does not tell the memory of processes."""
+    """Raise UserError if this system does not provide the memory of processes."""
     if not can_measure():
         raise UserError(
             "memory is measured with Linux's /proc, which this system does not have",
@@ -75,9 +75,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results_in(path: Path) -> Path:
-    """The results file that a path stands for: itself, or the one in a report's directory.
+    """The results file of a path: the file itself, or the one in a report's directory.
 
-    UserError for the directory of a sweep with several: it says which there are.
+    UserError if the path is a sweep's directory with several; the message lists them.
     """
     if (path / SWEEP).is_file():
         inside = sorted(path.glob(f"*/{RESULTS}"))
@@ -97,7 +97,7 @@ def artifact_in(path: Path) -> Artifact:
 
 
 def source_of(name: str | Path, variant: str | None, timeout_s: float, progress: Progress = SILENT) -> Source:
-    """What a name stands for: results, an artifact, a bundle, or a checkpoint, of which `variant` is built.
+    """The source that a name refers to: results, an artifact, a bundle, or a checkpoint, of which `variant` is built.
 
     Results are a file or the directory of a report. UserError if it is none of these.
     """
@@ -122,7 +122,7 @@ def source_of(name: str | Path, variant: str | None, timeout_s: float, progress:
             "give the report of slimner run, a directory made by slimner build or bundle, or a checkpoint",
         ) from None
     if variant is None:
-        raise UserError(f"'{name}' is a checkpoint", "say with --variant what to build of it")
+        raise UserError(f"'{name}' is a checkpoint", "name the variant to build with --variant")
     progress.note(f"building {variant} of {name}")
     artifact, _ = build(checkpoint, VARIANTS.get(variant), cache=cache_directory(), timeout_s=timeout_s)
     return Source(label=label, artifact=artifact)

@@ -1,4 +1,4 @@
-"""Opening what answers texts: an artifact or a bundle."""
+"""Opening an artifact or a bundle as a predictor."""
 
 from __future__ import annotations
 

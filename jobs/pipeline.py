@@ -1,4 +1,4 @@
-"""The steps of a run: what is done for each variant, in which order, and what becomes of one that fails."""
+"""The steps of a run: what is done for each variant, in which order, and how failures are recorded."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Pipeline:
         self.artifacts: dict[str, Artifact] = {}
 
     def run(self) -> Results:
-        """Do all of it."""
+        """Do all steps and return the results."""
         started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
         commit = commit_of(Path.cwd())
         builds = self._build()

@@ -130,7 +130,7 @@ def predict_file(
         if output.counts.set_aside and not output.counts.texts:
             raise UserError(
                 f"not one of {output.counts.set_aside:,} lines could be read as a text",
-                "say with --format how the texts are stored, and with --field where the text of a row stands",
+                "give the format of the texts with --format, and the field of the text with --field",
             )
         output.finish()
         return watch.seen(1.0)
@@ -176,7 +176,7 @@ class _Watch:
 def _in_order(
     chunks: Iterator[T], pool: Pool | Cluster, question_of: Callable[[T], Question], ready: Callable[[], bool]
 ) -> Iterator[tuple[T, Answered]]:
-    """Chunks with their answers in order; so many are read ahead that all workers have something to do."""
+    """Chunks with their answers, in order; enough are read ahead to keep all workers busy."""
     waiting: collections.deque[tuple[T, Future[Answered] | Asked | None]] = collections.deque()
     more = True
     while True:
@@ -198,7 +198,7 @@ def _question(chunk: Chunk, to: str) -> Question:
 
 
 def _questions(texts: Iterable[str], most_texts: int, most_characters: int) -> Iterator[Question]:
-    """Texts from Python, of which a lone surrogate cannot travel: it is answered as U+FFFD all the same."""
+    """Texts from Python; a lone surrogate cannot be sent, and is answered as U+FFFD."""
     some: list[str] = []
     begins, characters = 1, 0
     for text in texts:
@@ -257,5 +257,5 @@ def _facts(name: str) -> tuple[str, int, int]:
 
 def _refused(aside: Aside, name: str) -> UserError:
     return UserError(
-        f"{name}, line {aside.line:,}: {aside.problem}", "mend the line, or leave --strict out to set it aside"
+        f"{name}, line {aside.line:,}: {aside.problem}", "fix the line, or leave out --strict to set it aside"
     )

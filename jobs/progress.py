@@ -1,4 +1,4 @@
-"""How a job tells what it is doing."""
+"""How a job reports its progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.records import BuildRecord, EvaluationRecord, MeasurementRecord
 
 
 class Progress(Protocol):
-    """Receives what a job does: named phases of a known number of steps each, and remarks in between."""
+    """Receives the progress of a job: named phases, each with a known number of steps, and remarks."""
 
     def phase(self, name: str, total: int) -> None:
         """A phase of `total` steps begins."""
@@ -27,7 +27,7 @@ class Progress(Protocol):
         """A step gave a record of a variant."""
 
     def note(self, message: str) -> None:
-        """Something a reader has to know."""
+        """A remark for the reader."""
 
 
 class Silent:

@@ -82,7 +82,7 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
 
 
 def _over_time(results: Sequence[Results], histories: Sequence[Path]) -> list[Section]:
-    """What several runs say together: those that were given, and those of histories."""
+    """Several runs over time: those that were given, and those of histories."""
     if len(results) < 2 and not histories:
         return []
     entries = {entry.source: entry for entry in entries_of(results)}

@@ -39,7 +39,7 @@ TIE_BUDGET_S = 120.0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found: its raw results, a row a variant, the decision, and where the report was written."""
+    """What a run found: its raw results, a row for each variant, the decision, and the path of the report."""
 
     results: Results
     rows: tuple[Row, ...]
@@ -149,7 +149,7 @@ def _chosen(
 
 
 def order(variants: Sequence[Variant], baseline: str) -> tuple[Variant, ...]:
-    """The baseline first, then from the simple to the less simple."""
+    """The baseline first, then by complexity."""
     return tuple(sorted(variants, key=lambda v: (v.name != baseline, v.complexity, v.name)))
 
 
@@ -163,14 +163,14 @@ def _texts_of(corpus: Corpus, out: Path) -> str:
 
 
 def _changed(results: Results, corpus: Corpus) -> list[Differences]:
-    """What each variant finds otherwise than the baseline, where both were scored."""
+    """What each variant finds differently from the baseline, where both were scored."""
     scored = {record.variant: record for record in results.evaluations}
     base = scored.get(results.settings.baseline)
     return [differences(base, record, corpus) for record in scored.values() if base is not None and record is not base]
 
 
 def _dependencies(artifact: Path, workload: Workload, settings: Measuring, progress: Progress) -> ImportLedger | None:
-    """What the imports of a program that runs the artifact cost; None, with a line, if that cannot be told."""
+    """What the imports of a program that runs the artifact cost; None, with a remark, if that cannot be measured."""
     with tempfile.TemporaryDirectory(prefix="slimner-") as directory:
         texts = Path(directory) / "texts.txt"
         write_text(texts, "\n".join(workload.texts[:20]) + "\n")

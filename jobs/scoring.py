@@ -82,7 +82,7 @@ def differences(
     for name in (baseline, candidate):
         artifact = source_of(name, variant, timeout_s, progress).artifact
         if artifact is None:
-            raise UserError(f"{name} is a results file", "give artifacts; the report of a run has what differs in it")
+            raise UserError(f"{name} is a results file", "give artifacts; a run's differences are in its report")
         artifacts.append(artifact)
     labelled = corpus_for(corpus, *(artifact.manifest.checkpoint for artifact in artifacts), progress=progress)
     records = [

@@ -28,7 +28,7 @@ _Way = Callable[[Reader], Encoding]
 
 
 class Outside(Record, frozen=True, kw_only=True):
-    """Texts that nothing was kept for: how many are split otherwise now, and unknown tokens before and after."""
+    """Texts held back: how many are now split differently, and their unknown tokens before and after."""
 
     texts: int
     changed: int
@@ -78,7 +78,7 @@ def trim(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ArtifactError(f"{target} exists", "choose another --out, or remove it")
     if not keep and corpus is None:
-        raise UserError("nothing to keep the vocabulary for", "give texts, --keep FILE, or a corpus, --corpus FILE")
+        raise UserError("no texts to keep the vocabulary for", "give texts, --keep FILE, or a corpus, --corpus FILE")
     source = resolve_checkpoint(str(checkpoint), load)
     if not source.weights:
         raise CheckpointError(f"{source.path} has no {WEIGHTS}, only a graph", "give the checkpoint it came from")
@@ -102,7 +102,7 @@ def trim(
         reader = Reader(Tokenizer.from_file(str(directory / TOKENIZER)))
         if changed := changed_texts(reader, numbers, encoded):
             raise CheckpointError(
-                f"{source.name}: its tokenizer splits {len(changed)} of the kept texts otherwise when it knows fewer "
+                f"{source.name}: its tokenizer splits {len(changed)} of the kept texts differently when it knows fewer "
                 f"tokens, such as {changed[0][:40]!r}",
                 "use the checkpoint as it is",
             )
@@ -136,7 +136,7 @@ def _texts(files: Sequence[str | Path]) -> Iterator[tuple[str, _Way]]:
 
 
 def _sentences(corpus: str | Path | CorpusSource | Corpus | None, progress: Progress) -> Iterator[tuple[str, _Way]]:
-    """Sentences as they are when they are scored, and as they are when they are served."""
+    """Sentences in the form in which they are scored, and in that in which they are served."""
     for sentence in corpus_of(corpus, progress).sentences if corpus is not None else ():
         text, words = sentence.text, sentence.tokens
         yield text, lambda reader, text=text: reader.encode(text)  # type: ignore[misc]

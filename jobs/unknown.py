@@ -1,4 +1,4 @@
-"""Telling how much of a corpus and a workload a model cannot read."""
+"""Reporting how much of a corpus and a workload a model's tokenizer does not know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .progress import Progress
 
 
 def tell_unknown(tokenizer: Path, corpus: Corpus | None, workload: Workload | None, progress: Progress) -> None:
-    """Say which share of their tokens is unknown to a `tokenizer.json`; above UNKNOWN_WARNED as a warning."""
+    """Report the share of their tokens that a `tokenizer.json` does not know; above UNKNOWN_WARNED, warn."""
     reader = Reader(Tokenizer.from_file(str(tokenizer)))
     found: dict[str, Unknown] = {}
     if corpus is not None:

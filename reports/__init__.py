@@ -1,4 +1,4 @@
-"""From records to a comparison, a verdict, a decision and a report; pure functions, but for those that write files."""
+"""From records to a comparison, a verdict, a decision and a report; pure functions, except those that write files."""
 
 from .comparison import Row, rows_of
 from .decision import Decision, decide, undecided

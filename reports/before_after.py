@@ -1,4 +1,4 @@
-"""A baseline and one variant side by side: memory by stage, and what it comes to."""
+"""A baseline and one variant side by side: memory by stage, and the totals."""
 
 from __future__ import annotations
 

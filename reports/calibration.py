@@ -1,4 +1,4 @@
-"""How often a gate on this machine is wrong, and what it can see: gates resampled from A/A pairs. Pure functions."""
+"""How often a gate on this machine is wrong, and what it can detect: gates resampled from A/A pairs. Pure functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def summarize(
     workload: WorkloadFacts,
     settings: Measuring,
 ) -> Calibration:
-    """What A/A pairs (the i-th process of both sides, in order) say of the machine they ran on."""
+    """What A/A pairs (the i-th process of both sides, in order) show about the machine they ran on."""
     changes = changes_of(baseline, candidate)
     gates = resample(changes, tests=len(changes), seed=settings.seed)
     metrics = tuple(calibrate(gates, changes))
@@ -213,7 +213,7 @@ def _deviation_factors(n: int) -> tuple[float, float]:
 
 
 def _worsened(change: float, metric: Metric) -> float:
-    """A change for the worse by so much: a rate that falls, anything else that grows."""
+    """The value after a change for the worse: rates fall, everything else grows."""
     return 1 / (1 + change) - 1 if metric.higher_is_better else change
 
 

@@ -30,7 +30,7 @@ def change_points(values: Sequence[float], level: float = LEVEL) -> list[int]:
 
 
 def pettitt(values: Sequence[float]) -> float:
-    """The approximate p that the level is one and the same."""
+    """The approximate p-value of there being only one level."""
     n = len(values)
     if n < 2:
         return 1.0

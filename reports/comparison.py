@@ -1,4 +1,4 @@
-"""One row a variant: what it costs and what it loses against the baseline, derived from the raw records."""
+"""One row for each variant: its costs and its losses against the baseline, derived from the raw records."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(results: Results) -> list[Row]:
-    """Rows in the order the variants were asked for."""
+    """Rows in the requested order of variants."""
     evaluations = {record.variant: record for record in results.evaluations}
     base = evaluations.get(results.settings.baseline)
     return [_row(variant, results, base, evaluations.get(variant)) for variant in results.settings.variants]

@@ -14,7 +14,7 @@ _FIGURE = re.compile(r"[-+±]?\d")
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A cell of a table: what is shown, and the figure behind it with its interval, by which a reader may sort."""
+    """A cell of a table: its text, and the figure with its interval, for sorting."""
 
     text: str
     value: float | None = None
@@ -43,8 +43,8 @@ class Code(msgspec.Struct, frozen=True, tag=True):
 class Table(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A table whose first column names its lines.
 
-    `marks[i]` says how line i stands (`winner`, `infeasible`, `tied`, `front`, `baseline`, `failed`). Where not all
-    columns fit beside each other, those of `important` (their headings, the most important first) are shown first.
+    `marks[i]` are the states of line i (`winner`, `infeasible`, `tied`, `front`, `baseline`, `failed`). Where not all
+    columns fit side by side, those of `important` (their headings, the most important first) are shown first.
     """
 
     headings: Sequence[str]
@@ -76,7 +76,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A point of a chart; `says` is what a reader learns of it, `low` and `high` are its interval in y.
+    """A point of a chart; `says` is its description, `low` and `high` are its interval in y.
 
     `area` is its share of the largest dot, `ringed` sets it apart.
     """
@@ -103,7 +103,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 class Chart(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Series over two axes. `name` is that of its file, `limits` are values of y with a line and a label each.
 
-    `caption` says in a sentence what it shows; `table` holds its data.
+    `caption` describes it in a sentence; `table` holds its data.
     """
 
     name: str
@@ -138,7 +138,7 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
-    """A sentence that a variant labels otherwise than the baseline.
+    """A sentence that a variant labels differently from the baseline.
 
     `changes` tell of each entity that differs: its kind, what was there before and after, its effect on the score.
     """

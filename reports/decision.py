@@ -23,12 +23,12 @@ UNCHECKED = "F1 not checked: random weights"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """`winner` is None when no variant is feasible, and `closest` then misses its constraints by least.
+    """`winner` is None when no variant is feasible; `closest` is then the one that misses its constraints by least.
 
     `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
     miss it, `alternatives` what is shown to beat the winner in another objective, `front` the winner and the variants
     that no other is shown to beat in F1, memory, p95 or size without being beaten in another. `undecided` names
-    those of which too few processes were measured to tell whether they should have won.
+    those that need more processes to tell whether they should have won.
     """
 
     policy: Policy
@@ -44,7 +44,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Miss(msgspec.Struct, frozen=True, kw_only=True):
-    """A constraint that a variant does not meet, by what share of the limit, and the limit that it would meet."""
+    """A constraint that a variant misses, by what share of the limit, and the limit that it would meet."""
 
     reason: str
     excess: float = math.inf
@@ -222,7 +222,7 @@ def _with(winner: str, names: Sequence[str], rows: Sequence[Row]) -> tuple[str, 
 
 
 def _wins(winner: Row, best: Row, baseline: Row | None, policy: Policy, *, alone: bool) -> str:
-    """What made it win, then what else it has over the baseline as far as that is shown."""
+    """Why it wins, then its other advantages over the baseline that are shown."""
     parts = [_made_it_win(winner, best, baseline, policy, alone=alone)]
     if baseline and not winner.baseline:
         for name in ("p95", "size"):

@@ -74,7 +74,7 @@ def verdict(results: Results, decision: Decision) -> str:
 
 
 def reservations(results: Results, decision: Decision) -> list[str]:
-    """What limits the decision, the weightiest first."""
+    """What limits the decision, the most important first."""
     found = [f"{f.variant} failed to {f.step}: {f.reason}" for f in results.failures]
     if decision.undecided:
         found.append(f"whether {', '.join(decision.undecided)} should have won is open; raise --repetitions")
@@ -114,7 +114,7 @@ def _line(row: Row) -> list[str | Cell]:
 
 
 def reasons(decision: Decision) -> Points:
-    """The decision in words, a point each: the policy, the winner, why not the others, what is open."""
+    """The decision in words, one point each: the policy, the winner, why not the others, what is open."""
     items = [("policy", decision.policy.describe())]
     if decision.winner:
         items.append(("winner", f"{decision.winner} because {decision.because}"))
@@ -133,7 +133,7 @@ def reasons(decision: Decision) -> Points:
 
 
 def _facts(results: Results) -> Iterator[tuple[str, str]]:
-    """What was measured, on what, by what: short, for the first screen."""
+    """What was measured, on what and with what, in short, for the first screen."""
     checkpoint, machine, settings, corpus = results.checkpoint, results.machine, results.settings, results.corpus
     millions = f"{checkpoint.parameters / 1e6:.1f} million parameters"
     yield "checkpoint", f"{checkpoint.name}, {checkpoint.architecture}, {millions}"

@@ -68,7 +68,7 @@ def why(
 
 
 def parts(explanation: Explanation) -> list[Part]:
-    """The explanation for people."""
+    """The explanation as parts of a report."""
     total = explanation.ms
     lines = [
         (group.name, milliseconds(group.ms), f"{group.ms / total * 100:.0f} %", f"{group.calls:.0f}", _few(group))

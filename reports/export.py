@@ -83,7 +83,7 @@ def to_model_card(results: Results, row: Row) -> str:
         ) from None
     evaluation = next((e for e in results.evaluations if e.variant == row.variant), None)
     if evaluation is None or results.corpus is None or row.f1 is None:
-        raise UserError(f"{row.variant} has no score", "a model card is about F1: name a scored one with --variant")
+        raise UserError(f"{row.variant} has no score", "a model card needs F1: name a scored one with --variant")
     corpus, score = results.corpus, evaluation.strict
     ends = f"95 % {row.f1.low:.4f} to {row.f1.high:.4f}"
     data = ModelCardData(

@@ -1,4 +1,4 @@
-"""Figures as people read them: one unit a kind, aligned digits, a dash where there is nothing."""
+"""Figures as text: one unit for each kind, aligned digits, a dash where there is no figure."""
 
 from __future__ import annotations
 

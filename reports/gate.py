@@ -150,7 +150,7 @@ def _limit(side: Side, metric: Metric, value: float) -> Check:
 
 
 def outcome_of(found: Sequence[Check]) -> Outcome:
-    """One outcome: a failure before all, then a regression, then what is inconclusive; so is a gate without checks."""
+    """The outcome of all checks: failure, else regression, else inconclusive (also without checks), else pass."""
     kinds = {check.outcome for check in found}
     for outcome in ("failed", "regression", "inconclusive"):
         if outcome in kinds:
@@ -159,7 +159,7 @@ def outcome_of(found: Sequence[Check]) -> Outcome:
 
 
 def failures(baseline: Mapping[str, Side], candidate: Mapping[str, Side]) -> Iterator[Check]:
-    """What keeps a gate from being judged at all: a side that is not there, failed, or has nothing in it."""
+    """Reasons that prevent any judgement: a side that is missing, failed, or empty."""
     for variant in baseline:
         if variant not in candidate:
             yield Check(

@@ -1,4 +1,4 @@
-"""A gate for those who read it: Markdown for a step summary or a comment, JUnit XML, GitHub annotations."""
+"""The output of a gate: Markdown for a step summary or a comment, JUnit XML, GitHub annotations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .gate import NOT_MEASURED
 from .tables import markdown
 from .verdicts import change_of, margin_of, words_of
 
-# GitHub refuses a comment of 65,536 characters, and nobody reads a long one.
+# GitHub refuses a comment of 65,536 characters; a shorter one is also easier to read.
 MOST_CHARACTERS = 60_000
 MOST_DECISIVE = 20
 MOST_MESSAGE = 500
@@ -27,7 +27,7 @@ HEADINGS = ("metric", "baseline", "candidate", "change (95 %)", "margin", "verdi
 
 
 def comparison_section(comparison: Comparison, title: str = "") -> Section:
-    """A comparison as a table, with what else there is to know below it."""
+    """A comparison as a table, with notes below it."""
     lines: list[tuple[str, ...]] = []
     remarks: list[str] = []
     for verdict in (*comparison.verdicts, *comparison.types):
@@ -57,7 +57,7 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
 def summary(record: GateRecord) -> str:
     """The gate in Markdown for a step summary or a comment: the verdict, what decided it, and the rest folded.
 
-    Names in it call nobody and link nowhere. It is cut where GitHub would refuse a comment.
+    Names in it notify nobody and make no links. It is cut to the length that GitHub accepts.
     """
     decisive = [check for check in record.checks if check.outcome in ("regression", "failed", "inconclusive")]
     decisive.sort(key=lambda check: ("failed", "regression", "inconclusive").index(check.outcome))
@@ -132,7 +132,7 @@ def _quiet(written: str) -> str:
 
 
 def background(record: GateRecord) -> Iterator[str]:
-    """What the outcome rests on, a line each."""
+    """The checks that decided the outcome, one line each."""
     yield f"policy: {record.policy}"
     yield f"margins: {record.margins}"
     yield f"calibration: {record.calibration}"

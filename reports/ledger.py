@@ -21,7 +21,7 @@ UNEXPLAINED_BYTES = 2_000_000
 
 
 def sections(ledger: Ledger, limit_bytes: int | None = None) -> list[Section]:
-    """Everything in the ledger, in order; `limit_bytes` asks how many workers fit."""
+    """Everything in the ledger, in order; with `limit_bytes` also how many workers fit."""
     found: list[Section] = []
     if ledger.measurement:
         found.append(stages(ledger.measurement))

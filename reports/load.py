@@ -1,4 +1,4 @@
-"""What `slimner load` found, for people."""
+"""The results of `slimner load` as parts of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIB = 1 << 30
 
 
 def sections(report: LoadReport) -> list[Section]:
-    """The runs, and what they come to."""
+    """The runs and their summary."""
     shown = [tabled(title=f"Load on {report.target}", headings=HEADINGS, lines=tuple(map(_line, report.runs)))]
     best = report.peak or (report.runs[0] if report.runs else None)
     if best is not None:
@@ -90,7 +90,7 @@ def _rates(report: LoadReport) -> list[float]:
 
 
 def load_notes(report: LoadReport) -> list[Note]:
-    """What a reader of the figures has to know."""
+    """Notes on the figures."""
     found: list[Note] = []
     for run in report.runs if report.peak is None else (*report.runs[:1], report.peak):
         for reason in run.invalid:

@@ -1,4 +1,4 @@
-"""What a reader of the figures has to know about how far to believe them, each with what to do about it."""
+"""Notes on how far the figures can be trusted, each with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as one HTML page that holds everything it needs: it asks no host for anything, and opens from a file."""
+"""A report as one self-contained HTML page, which loads nothing from other hosts and opens from a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _static(name: str) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    """Text of records without what reorders or hides it; markup made here stays."""
+    """Text from records without characters that reorder or hide it; markup made here is kept."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else glued(text.lines(value))
 
 

@@ -23,12 +23,12 @@ MOST_POINTS = 100.0
 
 
 class Policy(Record, frozen=True, kw_only=True):
-    """What is demanded of a winner, and how much worse a candidate may be than its baseline.
+    """Demands on a winner, and how much worse than its baseline a candidate may be.
 
     `f1_max_drop_pp` is in percentage points; `limits` are in the base unit of their metric (bytes, ms, s, 1/s, F1 in
-    0..1); `objective` gives the weight of each metric in the geometric mean that is made small (metrics that should be
-    large count inversely); `tie` and `margins` are relative. Margins that the policy does not give are the machine's
-    own (`slimner calibrate`), or the built-in ones.
+    0..1); `objective` gives the weight of each metric in the geometric mean to be minimized (metrics that should be
+    large count inversely); `tie` and `margins` are relative. Margins that the policy does not give are
+    the built-in ones.
     """
 
     source: str = "the built-in policy"
@@ -74,7 +74,7 @@ class _Reader:
     def policy(self) -> Policy:
         self._known(self.content, ("constraints", "objective", "weights", "tie", "margins"))
         if not self.content:
-            raise UserError(f"{self.path}: an empty policy demands nothing", "docs/guide/policy.md shows one")
+            raise UserError(f"{self.path}: the policy is empty", "docs/guide/policy.md shows one")
         known = limits()
         constraints = self._table("constraints", (F1_DROP, *known))
         limited = {

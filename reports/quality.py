@@ -24,7 +24,7 @@ MATCHES_SAID = (
 def sections(
     results: Results, rows: Sequence[Row], winner: str | None, differences: Sequence[Differences]
 ) -> Iterator[Section]:
-    """Scores by type, partial matches and differences, as far as there are records of them."""
+    """Scores by type, partial matches and differences, where there are records of them."""
     if results.evaluations:
         parts: list[Part] = [by_type(results.evaluations)]
         if any(row.change for row in rows):
@@ -66,7 +66,7 @@ def _sum(counted: Sequence[Matches], name: str) -> int:
 
 
 def differing(results: Results, winner: str | None, differences: Sequence[Differences]) -> Section:
-    """How many entities each variant finds otherwise than the baseline, and the sentences, the winner's first."""
+    """How many entities each variant finds differently from the baseline, and the sentences, the winner's first."""
     kinds, effects = ("gained", "lost", "retyped", "moved"), ("mended", "broken")
     lines: list[tuple[str | Cell, ...]] = [
         (

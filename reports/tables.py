@@ -18,7 +18,7 @@ def columns() -> list[Metric]:
 
 
 def headings() -> tuple[str, ...]:
-    """What stands above the figures of a row."""
+    """The headings above the figures of a row."""
     return ("variant", F1.title, "change", *(metric.title for metric in columns()))
 
 

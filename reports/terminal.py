@@ -1,4 +1,4 @@
-"""A report in a terminal: columns that fit beside each other, the rest below; lines broken at spaces."""
+"""A report in a terminal: as many columns as fit, the rest in a table below; lines broken at spaces."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def points(items: Sequence[tuple[str, str]], width: int) -> Iterator[Line]:
 
 
 def labelled(label: str, said: str, width: int, style: str = "") -> Line:
-    """A sentence behind its label."""
+    """A sentence after its label."""
     first = f"  {text.line(label):<{LABEL - 1}} " if label else "  "
     return Line("\n".join(wrapped(said, width, first, " " * cell_len(first))), style=style)
 
 
 def wrapped(said: str, width: int, first: str = "", rest: str = "") -> list[str]:
-    """Lines broken at spaces only: a path or a figure stays whole, however long. No width breaks nothing."""
+    """Lines broken at spaces only, so that paths and figures stay whole. Without a width nothing is broken."""
     line = text.line(said)
     if not width:
         return [first + line]

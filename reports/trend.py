@@ -124,7 +124,7 @@ def _first_and_last(run: Sequence[HistoryEntry]) -> list[tuple[str, str, str, st
 
 
 def sections(entries: Sequence[HistoryEntry]) -> list[Section]:
-    """What changed, each series over time, then machines and checkpoints beside each other."""
+    """What changed, each series over time, then machines and checkpoints side by side."""
     series = series_of(entries)
     found = [_changed(series)]
     for i, run in enumerate(series.values()):
@@ -301,7 +301,7 @@ def _figure(found: VariantEntry | None, metric: Metric) -> str:
 
 
 def _machines(series: dict[tuple[str, str, str, int], list[HistoryEntry]]) -> Section:
-    """The newest run on each kind of machine: who wins where, and what a variant takes of the baseline's time."""
+    """The newest run on each kind of machine: the winner on each, and each variant's share of the baseline's time."""
     newest = {place: run[-1] for place, run in series.items()}
     names = list(dict.fromkeys(v.variant for entry in newest.values() for v in entry.variants))
     p50, memory = METRICS["p50"], METRICS["memory"]

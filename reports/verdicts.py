@@ -22,7 +22,7 @@ LEAST_SUPPORT = 50
 
 
 class Terms(Record, frozen=True, kw_only=True):
-    """What is asked of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
+    """The question of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
 
     `variants` is the number of comparisons that are made together, which share the chance of an error.
     """
@@ -33,7 +33,7 @@ class Terms(Record, frozen=True, kw_only=True):
 
     @property
     def tests(self) -> int:
-        """How many figures of time and memory are judged."""
+        """Number of figures of time and memory that are judged."""
         return self.variants * sum(METRICS[name].kind in ("timing", "memory") for name in self.margins)
 
 
@@ -104,7 +104,7 @@ def compare_sides(
 
 
 def correction(question: Terms, looks: int, types: int) -> str:
-    """How the chance of an error is shared, in words."""
+    """How the error probability is divided, in words."""
     words = f"intervals of time and memory hold together with 95 %: the 5 % are shared by {question.tests} figures"
     words += f" and {looks} looks (Bonferroni)" if looks > 1 else " (Bonferroni)"
     words += "; F1 has 95 % of its own" if question.variants == 1 else f"; so does F1 of {question.variants} variants"
@@ -116,12 +116,12 @@ def _scored_alike(one: Side, other: Side) -> bool:
 
 
 def _other(metric: str, margin: float, reason: str) -> MetricVerdict:
-    """Figures that must not be compared."""
+    """Figures that cannot be compared."""
     return MetricVerdict(metric=metric, margin=margin, verdict="not comparable", reason=reason)
 
 
 def _missing(metric: str, margin: float, reason: str) -> MetricVerdict:
-    """Figures that could be compared and are not there: an open question, never a pass."""
+    """Figures that could be compared but are missing: inconclusive, never a pass."""
     return MetricVerdict(metric=metric, margin=margin, verdict="inconclusive", reason=reason)
 
 

@@ -69,7 +69,7 @@ class Adapter:
             connection.arrived()
             entry.arrived(len(body))
             if self.connections.held > MOST_HELD_BYTES:
-                raise ProblemError(503, "too many requests are on their way", "try again later", RETRY)
+                raise ProblemError(503, "too many requests are arriving", "try again later", RETRY)
         except ProblemError as problem:
             if not connection.gone:
                 headers = [("Content-Type", PROBLEM_JSON), *problem.headers.items(), (HEADER, entry.id)]
@@ -114,7 +114,7 @@ def _header(scope: Scope, wanted: bytes) -> str:
 
 
 def _path(scope: Scope) -> bytes:
-    """The path that is asked for, also of an address with a host; ProblemError if it has none."""
+    """The requested path, also from an address with a host; ProblemError if it has none."""
     asked: bytes = scope["raw_path"]
     try:
         if not asked.startswith((b"/", b"*")):
@@ -133,7 +133,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
         if name == b"content-length" and int(value) > MOST_BODY_BYTES:
             raise _too_large(f"{int(value):,}" if len(value) < 30 else "far more")
         if name == b"expect" and value.lower() != b"100-continue":
-            raise ProblemError(417, "an expectation that nobody meets", "send no header Expect, or 100-continue")
+            raise ProblemError(417, "an Expect header that is not supported", "send no header Expect, or 100-continue")
         in_chunks = in_chunks or name == b"transfer-encoding"
     pieces: list[bytes] = []
     size = 0
@@ -152,7 +152,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     except TimeoutError:
         pass
     if in_chunks:
-        raise ProblemError(400, "a body in chunks that does not end", "send it at once, with its last chunk")
+        raise ProblemError(400, "a chunked body without its last chunk", "send the whole body, with its last chunk")
     raise late()
 
 

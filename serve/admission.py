@@ -1,4 +1,4 @@
-"""What is let in: how many requests and texts may wait, and how many tokens a text and a request may have."""
+"""Admission: how many requests and texts may wait, and how many tokens a text and a request may have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXTS_A_PLACE = 8
 """Texts that may be inside for each request that may wait."""
 
 SEVERAL_SHARE = 0.75
-"""Of both, what requests of several texts may take: the rest is for those of one."""
+"""The share of both that requests of several texts may take; the rest is for requests of one text."""
 
 COUNTED_CHARACTERS = 1000
 """A text that may become far longer is counted in pieces first: all its tokens at once would need time and memory."""
@@ -30,7 +30,7 @@ KEPT_TOKENS = 8192
 
 
 class QueueFullError(Exception):
-    """As much waits as may; `retry_s` is how long that takes."""
+    """The queue is full; `retry_s` is how long it will take to clear."""
 
     def __init__(self, texts: int, retry_s: int) -> None:
         super().__init__(texts, retry_s)
@@ -39,7 +39,7 @@ class QueueFullError(Exception):
 
 
 class TooLongError(Exception):
-    """More tokens than are taken: in a text, with its index, or in the whole request (None)."""
+    """Too many tokens: in one text, with its index, or in the whole request (None)."""
 
     def __init__(self, most: int, index: int | None) -> None:
         super().__init__(most, index)
@@ -48,7 +48,7 @@ class TooLongError(Exception):
 
 
 class Queue:
-    """Bounds what is inside: one request that is answered and `places` that wait, and so many texts."""
+    """Limits what is inside: one request being answered, `places` waiting ones, and their number of texts."""
 
     def __init__(self, places: int) -> None:
         self.places = places
@@ -61,7 +61,7 @@ class Queue:
 
     @contextlib.contextmanager
     def place(self, texts: int) -> Iterator[None]:
-        """A place for a request of so many texts; QueueFullError if there is none."""
+        """A place for a request with that many texts; QueueFullError if there is none."""
         several = int(texts > 1)
         with self._lock:
             full = self.requests > self.places
@@ -84,12 +84,12 @@ class Queue:
                 self._several -= several
 
     def took(self, seconds: float, texts: int) -> None:
-        """So many texts took so long in all."""
+        """Record a number of answered texts and their total time."""
         each = seconds / max(1, texts)
         self._text_s += (each - self._text_s) / 8 if self._text_s else each
 
     def retry_s(self) -> int:
-        """Seconds until what is inside is answered."""
+        """Seconds until everything inside is answered."""
         return max(1, math.ceil(self.texts * self._text_s))
 
 

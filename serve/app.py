@@ -135,12 +135,12 @@ def _create(settings: Settings, private: Private) -> Flask:
             answered = engine.answer(texts, request.environ.get("slimner.gone", bool))
         except QueueFullError as full:
             raise ProblemError(
-                503, f"{full.texts} texts wait already", "try again later", {"Retry-After": str(full.retry_s)}
+                503, f"{full.texts} texts are already waiting", "try again later", {"Retry-After": str(full.retry_s)}
             ) from None
         except TooLongError as long:
             which = "the request" if long.index is None else f"text {long.index + 1}"
             raise ProblemError(
-                422, f"{which} has more than {long.most:,} tokens, the most that are taken", "send it in parts"
+                422, f"{which} has more than {long.most:,} tokens, the most allowed", "send it in parts"
             ) from None
         except GoneError:
             return Response(status=HUNG_UP)

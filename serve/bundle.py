@@ -70,7 +70,7 @@ class Scores(Record, frozen=True, kw_only=True):
 
 
 class Measured(Record, frozen=True, kw_only=True):
-    """What one process cost on one text at a time; `per_s` answers a second; None where it was not measured."""
+    """The costs of a process that answers one text at a time; `per_s` is answers a second; None if not measured."""
 
     p50_ms: float | None
     p95_ms: float | None
@@ -81,14 +81,14 @@ class Measured(Record, frozen=True, kw_only=True):
 
 
 class Session(Record, frozen=True, kw_only=True):
-    """Threads of inference and options of the back end's session, as benchmarked."""
+    """Inference threads and options of the back end's session, as benchmarked."""
 
     threads: int
     options: dict[str, str]
 
 
 class Bundle(Record, frozen=True, kw_only=True):
-    """The manifest of a bundle. `files` are all files but this one, by their path with `/`."""
+    """The manifest of a bundle. `files` are all files except this one, by their path with `/`."""
 
     schema: int
     slimner: str

@@ -1,4 +1,4 @@
-"""Connections of a worker: what each may hold and how long it may take, whatever speaks HTTP on it.
+"""Connections of a worker: how much each may hold and how long it may take, independent of the HTTP parser.
 
 Gunicorn frames HTTP. Between its protocol and the socket stands one of ours, which sees bytes and time only, so that
 neither depends on how the other works: asyncio's interfaces of protocol and transport are all they share.
@@ -34,7 +34,7 @@ CURRENT: contextvars.ContextVar[Connection] = contextvars.ContextVar("connection
 
 
 class Connections:
-    """All connections of one worker; what is refused or dropped is told to the journal."""
+    """All connections of one worker; the journal records what is refused or dropped."""
 
     def __init__(self, most: int, journal: Journal, changed: Callable[[int], None]) -> None:
         self.most = most
@@ -56,7 +56,7 @@ class Connections:
         self.changed(len(self))
 
     def enter(self, connection: Connection) -> bool:
-        """Take it in, in place of another if there are too many; False if there is no place."""
+        """Admit a connection, in place of another if there are too many; False if there is no place."""
         self.coming = max(0, self.coming - 1)
         if len(self.open) >= self.most and not self.make_room():
             return False
@@ -88,7 +88,7 @@ class Connections:
             victim = self._greediest(one for one in self.open if one.held and not one.whole and not one.lingering)
             if victim is None:
                 return
-            victim.refuse(ProblemError(503, "too many requests are on their way", "try again later", RETRY))
+            victim.refuse(ProblemError(503, "too many requests are arriving", "try again later", RETRY))
 
     def _greediest(self, candidates: Any) -> Connection | None:
         return max(candidates, key=lambda one: (self.hosts[one.host], one.held, -one.since), default=None)

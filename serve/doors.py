@@ -24,7 +24,7 @@ from ..core.errors import UserError
 from .problems import ProblemError
 
 PUBLIC = frozenset({"page", "assets", "docs", "docs_file", "healthz", "readyz", "openapi"})
-"""Endpoints that ask for no token, and that a link on another page may lead to. All others are closed."""
+"""Endpoints that need no token and may be linked from other pages. All others are closed."""
 
 ANY = "*"
 SHORT_TOKEN = 16
@@ -78,12 +78,12 @@ def check_token(token: str, host: str) -> str:
     told = f"the token is short: {len(token)} character{'s' if len(token) > 1 else ''}, {SHORT_TOKEN} are the least"
     remedy = 'make one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
     if not local(host):
-        raise UserError(f"{told} where others reach the server", remedy)
+        raise UserError(f"{told} where other machines can reach the server", remedy)
     return f"{told} for any address but this machine's own"
 
 
 class Doors:
-    """What is asked of every request before it is answered."""
+    """The checks that every request must pass before it is answered."""
 
     def __init__(
         self, *, host: str, token: str, allow_host: tuple[str, ...] = (), allow_origin: tuple[str, ...] = ()
@@ -127,12 +127,12 @@ class Doors:
         if not self._known(name):
             raise ProblemError(
                 421,
-                f"this server is not known by the name {name}",
+                f"this server does not accept the host name {name}",
                 f"start it with --allow-host {name} if it is",
             )
 
     def _known(self, name: str) -> bool:
-        """Whether a name leads here. One without a dot nobody can register, so no page of theirs has it."""
+        """Whether a host name is accepted. Names without a dot cannot be registered, so no web page can use one."""
         with contextlib.suppress(ValueError):
             address = ipaddress.ip_address(name.strip("[]"))
             return not self.here or address.is_loopback or str(address) in self.allow_host
@@ -154,7 +154,7 @@ class Doors:
             return ""
         raise ProblemError(
             403,
-            f"a page of another site may not ask: {origin or site}",
+            f"a page of another site may not use this server: {origin or site}",
             f"start the server with --allow-origin {origin or 'ORIGIN'} if it should",
         )
 
@@ -201,7 +201,7 @@ def _check_body(request: Request) -> None:
         )
     coding = request.headers.get("Content-Encoding", "identity").lower()
     if coding != "identity":
-        raise ProblemError(415, f"a body coded as {coding[:80]}", "send it as it is", {"Accept-Encoding": "identity"})
+        raise ProblemError(415, f"a body encoded as {coding[:80]}", "send it plain", {"Accept-Encoding": "identity"})
 
 
 class WrongTokens:

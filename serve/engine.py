@@ -75,7 +75,7 @@ class Engine:
         self._sent = itertools.count(1)
 
     def preload(self) -> bool:
-        """Open the model in the master, and whether it survives a fork; ArtifactError if its answers are wrong."""
+        """Open the model in the master; whether it survives a fork. ArtifactError if its answers are wrong."""
         self._predictor = open_predictor(self.served.model, threads=self.threads)
         reason, wrong = probe(self._wrong, self.probe_s)
         if reason:
@@ -98,8 +98,8 @@ class Engine:
             if self._proven:
                 if differing(self.served.golden[:1], self._predictor) and 0 not in self._wrong_in_master:
                     raise ArtifactError(
-                        "the model answers a golden text otherwise than before",
-                        "its memory is damaged: start the server again, on other memory if it happens again",
+                        "the model no longer answers a golden text as before",
+                        "its memory is damaged: restart the server; if it happens again, use another machine",
                     )
             else:
                 self._check_golden(self._wrong())
@@ -163,13 +163,13 @@ class Engine:
         return Answered(results=results, seconds=seconds)
 
     def opened(self) -> Predictor:
-        """The proven model in this process, for one who asks it without a queue."""
+        """The checked model in this process, for use without the queue."""
         self.start()
         assert self._predictor is not None
         return self._predictor
 
     def stuck(self) -> bool:
-        """Whether a step is under way for longer than any step takes."""
+        """Whether the current step has taken longer than any step should."""
         since = self.turns.since
         return bool(since) and time.monotonic() - since > STUCK_S
 
@@ -181,7 +181,7 @@ class Engine:
 
 
 def share_pages() -> None:
-    """What is there now the collector never looks at again: its pages stay shared, and collecting the rest is quick."""
+    """Exclude all existing objects from garbage collection, so that their pages stay shared with forked workers."""
     gc.collect()
     gc.freeze()
 

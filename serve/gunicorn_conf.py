@@ -19,14 +19,14 @@ from ..core.memory import bound_heap
 
 SHARED_MEMORY = "/dev/shm"
 FAILED = 4
-"""Exit code of a server that cannot go on."""
+"""Exit code of a server that cannot continue."""
 
 STEADY_S = 10.0
 MOST_BACKOFF_S = 8.0
 
 
 def _say(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """An error that was raised on purpose is told in two lines."""
+    """Log a foreseen error in two lines: message and remedy."""
     if isinstance(error, SlimnerError):
         sys.stderr.write(f"error {error.message}\n      {error.remedy}\n")
     else:
@@ -104,7 +104,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The worker has the application: its model proves itself before the first request."""
+    """The worker has the application: its model is checked before the first request."""
     try:
         worker.engine.start()
     except SlimnerError as error:

@@ -37,7 +37,7 @@ class Entry:
         self.begun = time.perf_counter()
 
     def arrived(self, size: int) -> None:
-        """The whole request is here, with a body of so many bytes; its time counts from now."""
+        """The whole request has arrived, with its body's size in bytes; its time counts from now."""
         self.received = size
         self.begun = time.perf_counter()
 

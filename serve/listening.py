@@ -20,6 +20,6 @@ def can_listen(host: str, port: int) -> None:
             tried.listen()
         except OSError as error:
             raise UserError(
-                f"nothing can listen at {host} port {port}: {error.strerror or error}",
+                f"cannot listen on {host} port {port}: {error.strerror or error}",
                 "choose another address",
             ) from None

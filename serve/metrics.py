@@ -1,4 +1,4 @@
-"""What Prometheus is told: counters and histograms that add up over the workers, and memory read when it asks.
+"""Metrics for Prometheus: counters and histograms added up over the workers, and memory read on request.
 
 All series stand in memory that the workers share (`slimner.serve.shared`), so whichever of them is asked tells the sum.
 Their labels are known before the first request: those of a series that was made later would be seen by one worker only.
@@ -36,10 +36,10 @@ STATUSES = (
 )
 OTHER = "other"
 UNKNOWN = "unknown"
-"""The route of what asks for no route there is, as scanners do."""
+"""The route of requests for unknown routes, as from scanners."""
 
 REFUSED = "refused"
-"""The route of what was refused before a route was looked for."""
+"""The route of requests refused before routing."""
 
 shared.use()
 _own = CollectorRegistry()
@@ -67,7 +67,7 @@ _served: dict[str, str] = {}
 
 
 def prepare(routes: Iterable[str] = ()) -> None:
-    """Make every series that there will be, before workers are forked."""
+    """Create every series before workers are forked."""
     for route in (*routes, UNKNOWN, REFUSED):
         for status in (*STATUSES, OTHER):
             REQUESTS.labels(route, str(status))
@@ -80,12 +80,12 @@ def prepare(routes: Iterable[str] = ()) -> None:
 
 
 def served(*, variant: str, model: str) -> None:
-    """What this process answers with."""
+    """Record what this process serves."""
     _served.update(variant=variant, model=model, version=importlib.metadata.version("slimner"))
 
 
 def count(route: str, status: int, seconds: float) -> None:
-    """One request of a route that ended with a status after so long."""
+    """Count one request with its route, status and time."""
     told = str(status if status in STATUSES else OTHER)
     REQUESTS.labels(route, told).inc()
     if status < 400:
@@ -95,7 +95,7 @@ def count(route: str, status: int, seconds: float) -> None:
 
 
 def answered(texts: int, seconds: Mapping[str, float]) -> None:
-    """One answered request of so many texts, and the time of its steps."""
+    """Count one answered request with its number of texts and the time of its steps."""
     TEXTS.inc(texts)
     for step, spent in seconds.items():
         STEPS.labels(step).observe(spent)
@@ -110,7 +110,7 @@ def exposition() -> bytes:
 
 
 class _Counted(Collector):
-    """All that was counted; of the many series by route and status, those that counted something."""
+    """All counted series; of those by route and status, only the ones above zero."""
 
     def collect(self) -> Iterator[Metric]:
         for family in _own.collect():

@@ -28,7 +28,7 @@ ASK_FIRST = "no-cache"  # may be kept, and costs a 304 to use again
 
 
 class Asset(NamedTuple):
-    """A file as it leaves: its bytes, gzipped, and what describes them."""
+    """A file as it is sent: its bytes, also gzipped, and its headers."""
 
     packed: bytes
     kind: str
@@ -63,7 +63,7 @@ def register(app: Flask) -> None:
 
 
 def reply(asset: Asset) -> Response:
-    """The answer to the request that is being handled, gzipped if its client takes that, 304 if it has the file."""
+    """The answer to the current request: gzipped if the client accepts that, 304 if it has the file."""
     packed = request.accept_encodings["gzip"] > 0
     response = Response(asset.packed if packed else gzip.decompress(asset.packed), content_type=asset.kind)
     if packed:
@@ -76,6 +76,6 @@ def reply(asset: Asset) -> Response:
 
 
 def pack(name: str, body: bytes, cache: str) -> Asset:
-    """A file as it will leave, under the kind of its name."""
+    """A file as it will be sent, with the content type of its name."""
     packed = gzip.compress(body, 9, mtime=0)
     return Asset(packed, KINDS[Path(name).suffix], cache, hashlib.sha256(body).hexdigest()[:32])

@@ -38,7 +38,7 @@ class Private:
         atexit.register(self.remove)
 
     def remove(self) -> None:
-        """The files are not needed by their names any more; in another process than the first, nothing."""
+        """Remove the files, which are no longer needed by name; does nothing in other processes than the first."""
         if os.getpid() == self._owner and self._lock >= 0:
             shutil.rmtree(self._directory, ignore_errors=True)
             os.close(self._lock)
@@ -50,12 +50,12 @@ _handed_on: list[Private] = []
 
 
 def hand_on(private: Private) -> None:
-    """Keep a copy for the next who asks."""
+    """Keep a copy for the next caller of `handed_on`."""
     _handed_on.append(private)
 
 
 def handed_on() -> Private | None:
-    """The copy that was handed on, once."""
+    """The copy that was handed on; only the first caller gets it."""
     return _handed_on.pop() if _handed_on else None
 
 

@@ -66,16 +66,16 @@ def read_question(body: bytes) -> tuple[list[str], bool, bool]:
         raise ProblemError(400, f"malformed request: {error}", FORM) from None
     single = isinstance(question.text, str)
     if single == isinstance(question.texts, list):
-        raise ProblemError(400, "malformed request: one of text and texts is needed", FORM)
+        raise ProblemError(400, "malformed request: give either text or texts", FORM)
     texts = [question.text] if isinstance(question.text, str) else question.texts
     assert isinstance(texts, list)
     if len(texts) > MOST_TEXTS:
-        raise ProblemError(422, f"{len(texts)} texts, at most {MOST_TEXTS} are taken", "send them in several requests")
+        raise ProblemError(422, f"{len(texts)} texts, at most {MOST_TEXTS} are allowed", "send several requests")
     for text in texts:
         if len(text) > MOST_CHARACTERS:
             raise ProblemError(
                 422,
-                f"a text of {len(text):,} characters, at most {MOST_CHARACTERS:,} are taken",
+                f"a text of {len(text):,} characters, at most {MOST_CHARACTERS:,} are allowed",
                 "cut it at a paragraph",
             )
     return texts, single, question.offsets == "utf16"
@@ -92,7 +92,7 @@ def _decode(body: bytes) -> Question:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def write_answer(

@@ -1,4 +1,4 @@
-"""What the server is told by its environment, and how many workers that makes."""
+"""The server's settings from its environment, and the number of workers that follows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings; UserError names the variable that does not fit."""
+    """The settings; UserError names a variable with a wrong value."""
 
     def read(name: str) -> str:
         return environ.get(f"SLIMNER_{name}", "").strip()
@@ -115,10 +115,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _token(environ: Mapping[str, str]) -> str:
-    """The token; a variable that is set but holds none would open the server unnoticed."""
+    """The token; UserError if a variable is set but empty, which would open the server unnoticed."""
     for name in ("SLIMNER_TOKEN_FILE", "SLIMNER_TOKEN"):
         if name in environ and not environ[name].strip():
-            raise UserError(f"{name} is set, but empty", "set it to the token, or unset it to ask for none")
+            raise UserError(f"{name} is set, but empty", "set it to the token, or unset it to require none")
     file = environ.get("SLIMNER_TOKEN_FILE", "").strip()
     if not file:
         return environ.get("SLIMNER_TOKEN", "").strip()

@@ -33,7 +33,7 @@ def row() -> int:
 
 
 def enter(number: int) -> None:
-    """This process is the worker of so high a number; its gauges begin at 0."""
+    """Make this process the worker with the given number; its gauges begin at 0."""
     global _row  # one process, one row
     _row = 1 + number % (ROWS - 1)
     _used[_row] = 1

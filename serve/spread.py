@@ -36,15 +36,15 @@ class Share:
         _numbers[self.slot] = number
 
     def leave(self) -> None:
-        """This worker takes no more."""
+        """This worker accepts no more connections."""
         _numbers[self.slot] = ABSENT
 
     def fewest(self) -> int:
-        """Connections of that one of the other workers which has fewest."""
+        """The fewest connections that any other worker has."""
         return min(number for slot, number in enumerate(_numbers) if slot != self.slot)
 
     def surplus(self, number: int) -> bool:
-        """Whether one of so many should move."""
+        """Whether a worker with `number` connections should give one up."""
         return number > self.fewest() + 1
 
 
@@ -97,7 +97,7 @@ class Listener(socket.socket):
 
 
 class Gate(Protocol):
-    """What a listener has to know of its worker."""
+    """What a listener needs to know about its worker."""
 
     share: Share
 
@@ -106,7 +106,7 @@ class Gate(Protocol):
         ...
 
     def most(self) -> int:
-        """How many there may be this moment."""
+        """How many connections are allowed at this moment."""
         ...
 
     def make_room(self) -> object:
@@ -116,4 +116,4 @@ class Gate(Protocol):
         """There is one more."""
 
     def late(self, taken: socket.socket) -> None:
-        """Answer on this one too, which came when the listener was being closed."""
+        """Serve this connection too, which arrived while the listener was being closed."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..variants import Predictor
 
 SHORT_S = 0.05
-"""A request is short until it has held the turn for so long."""
+"""A request counts as short until it has held the turn for this long, in seconds."""
 
 AHEAD = 3
 """Turns that go to short requests, one after another, while long ones wait."""
@@ -64,7 +64,7 @@ class Turns:
             return False
 
     def hand_on(self, turn: Turn | None = None) -> None:
-        """The turn for the next who waits, if anybody does; `turn` lines up for another one."""
+        """Give the turn to the next waiting request, if there is one; `turn` queues again."""
         with self._lock:
             if turn:
                 self._line_up(turn)
@@ -87,12 +87,12 @@ class Turns:
         return self._long.popleft() if self._long else None
 
     def wanting(self) -> list[Turn]:
-        """Those who wait and want windows, short ones first."""
+        """Waiting requests that have windows to run, short ones first."""
         with self._lock:
             return [turn for turn in (*self._short, *self._long) if turn.wanted]
 
     def withdraw(self, turn: Turn) -> bool:
-        """No more waiting; False if the turn has come."""
+        """Stop waiting; False if the turn has already come."""
         with self._lock:
             for queue in (self._short, self._long):
                 if turn in queue:
@@ -111,7 +111,7 @@ class Turn:
         self.spent_s = 0.0
         self.ready = threading.Event()
         self.wanted: list[tuple[int, np.ndarray]] = []
-        """Windows that are still to go through the model, with their numbers."""
+        """Windows that the model has not run yet, with their numbers."""
         self.found: dict[int, np.ndarray] = {}
         """Logits of those that have, whoever had the turn."""
         self._since = 0.0
@@ -142,12 +142,12 @@ class Turn:
             self._wait()
 
     def want(self, windows: Sequence[np.ndarray]) -> None:
-        """These windows have to go through the model, by whoever has the turn."""
+        """Queue these windows for the model; whichever request has the turn may take them."""
         self.found.clear()
         self.wanted = sorted(enumerate(windows), key=lambda window: len(window[1]))
 
     def run(self, predictor: Predictor) -> None:
-        """One run: of one's own windows first, then of those that others wait with."""
+        """One run: this request's own windows first, then those of waiting requests."""
         taken: list[tuple[Turn, int, np.ndarray]] = []
         lengths: list[int] = []
         for turn in (self, *self.turns.wanting()):

@@ -1,6 +1,6 @@
 """`/docs`: the OpenAPI document as a page, by a viewer that others keep and that comes with us (`viewer/README.md`).
 
-Its files are large and seldom asked for: they are read and packed when somebody asks for the first time.
+Its files are large and rarely requested, so they are read and compressed at the first request.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from .connections import Connection, Connections
 from .spread import Listener, Share
 
 OWN_FILES = 32
-"""Open files that a worker needs for itself, of those that the system allows it."""
+"""Open files that a worker needs for itself, out of its limit."""
 
 SPARE_THREADS = 5
 """Beside those that wait: the one that is answered, and some that refuse and tell of health."""
@@ -64,7 +64,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         await super()._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  # Gunicorn has no types
 
     def notify(self) -> None:
-        """Tell the master that all is well, unless the model has not answered for too long."""
+        """Report to the master that the worker is alive, unless the model has not answered for too long."""
         if not self.engine.stuck():
             super().notify()
 
@@ -91,7 +91,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         return len(self.connections)
 
     def most(self) -> int:
-        """How many there may be this moment."""
+        """How many connections are allowed at this moment."""
         return self.connections.most + AT_ONCE
 
     def make_room(self) -> object:
@@ -103,7 +103,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
         self.connections.accepted()
 
     def late(self, taken: socket.socket) -> None:
-        """Answer on this one too, which came when the listener was being closed."""
+        """Serve this connection too, which arrived while the listener was being closed."""
         taken.setblocking(False)
         self.loop.create_task(self.loop.connect_accepted_socket(self.factory, taken))
 

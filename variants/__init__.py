@@ -1,4 +1,4 @@
-"""Checkpoints, variants and artifacts; `open_predictor` is the only loading door. Importing this imports no torch."""
+"""Checkpoints, variants and artifacts; `open_predictor` alone loads models. Importing this does not import torch."""
 
 from .artifacts import Artifact, Manifest, read_manifest, verify
 from .checkpoints import Checkpoint, resolve_checkpoint

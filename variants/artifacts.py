@@ -94,7 +94,7 @@ def artifact_key(checkpoint_sha256: str, variant: str, instructions: str, tools:
 
 
 def describe_files(directory: Path) -> dict[str, File]:
-    """Hash and size of every file below a directory, but the manifest."""
+    """Hash and size of every file below a directory, except the manifest."""
     return {
         str(path.relative_to(directory)): File(sha256=sha256_file(path), size_bytes=path.stat().st_size)
         for path in sorted(directory.rglob("*"))
@@ -110,14 +110,14 @@ def regular_files(directory: Path) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            raise ArtifactError(f"{folder}: {error.strerror}", "see that it can be read") from None
+            raise ArtifactError(f"{folder}: {error.strerror}", "make it readable") from None
         for entry in entries:
             path = Path(entry.path)
             below = path.relative_to(directory)
             if entry.is_file(follow_symlinks=False):
                 yield below.as_posix()
             elif not entry.is_dir(follow_symlinks=False):
-                raise ArtifactError(f"{path} is neither a file nor a directory", "replace links by what they lead to")
+                raise ArtifactError(f"{path} is neither a file nor a directory", "replace links by their files")
             elif len(below.parts) > MOST_DEPTH:
                 raise ArtifactError(f"{directory} has folders below more than {MOST_DEPTH} others", "remove them")
             else:
@@ -125,7 +125,7 @@ def regular_files(directory: Path) -> Iterator[str]:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest of an artifact; ArtifactError if the directory is none, or has a file missing or of a wrong size."""
+    """The manifest of an artifact; ArtifactError if there is none, or a file is missing or has the wrong size."""
     path = directory / MANIFEST
     if not directory.is_dir():
         raise ArtifactError(

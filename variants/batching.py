@@ -1,4 +1,4 @@
-"""Which windows go through a model in one run, and the proof that nothing changes by it."""
+"""Which windows may share a run of a model, and the proof that this changes no answer."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ PARITY_TEXTS = 24
 
 
 def facts(checkpoint: Checkpoint) -> CheckpointFacts:
-    """What a record says of a checkpoint."""
+    """The facts about a checkpoint that a record holds."""
     return CheckpointFacts(
         name=checkpoint.name,
         architecture=checkpoint.architecture,
@@ -88,7 +88,7 @@ def build(
     if not checkpoint.weights and not variant.imports:
         raise CheckpointError(
             f"{checkpoint.path} has no {WEIGHTS}, only a graph ({checkpoint.graphs[0].name})",
-            "take it in as it is with --variant imported, or give the checkpoint that it was exported from",
+            "use it as it is with --variant imported, or give the checkpoint that it was exported from",
         )
     key = key_of(checkpoint, variant, exporter_name)
     target = cache / "artifacts" / artifact_name(variant.name, key)
@@ -197,7 +197,7 @@ def _parity(
         expected = _answer(reference, window, checkpoint, variant, CheckpointError)
         got = _answer(model, window, checkpoint, variant, UserError)
         if not np.isfinite(expected).all():
-            raise CheckpointError(f"{checkpoint.path}: the model's logits are not finite", "its weights are spoilt")
+            raise CheckpointError(f"{checkpoint.path}: the model's logits are not finite", "its weights are damaged")
         if not np.isfinite(got).all():
             raise SlimnerError("logits are not finite", "the variant does not work on this machine or for this model")
         difference = np.abs(expected - got)

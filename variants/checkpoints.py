@@ -99,7 +99,7 @@ def _read(name: str, path: Path, graphs: tuple[Path, ...] = ()) -> Checkpoint:
     if longest <= special:
         raise CheckpointError(
             f"{path}: texts of at most {longest} tokens leave no room beside {special} special ones",
-            f"mend model_max_length in {TOKENIZER_CONFIG} and max_position_embeddings in {CONFIG}",
+            f"correct model_max_length in {TOKENIZER_CONFIG} and max_position_embeddings in {CONFIG}",
         )
     return Checkpoint(
         name=name,

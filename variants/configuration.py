@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says of a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
+    """A user's options for a checkpoint: names of its tags in order, their scheme, and whether pickles may be read."""
 
     labels: tuple[str, ...] | None = None
     scheme: str | None = None
@@ -60,7 +60,7 @@ class Config(msgspec.Struct):
 
     @property
     def names(self) -> dict[str, str]:
-        """The tags by number; those that are written as numbers too."""
+        """The tags by number, also where the numbers are written as text."""
         given = self.id2label or {}
         pairs = given.items() if isinstance(given, dict) else enumerate(given)
         return {str(number): str(name) for number, name in pairs}
@@ -108,7 +108,7 @@ def read(path: Path, kind: type[T]) -> T:
 
 
 def window(directory: Path, config: Config) -> int:
-    """Tokens, special ones included, that the configuration says the model takes at once; a build asks the model."""
+    """Tokens, special ones included, that the model takes at once by its configuration; a build tries it."""
     limits = directory / TOKENIZER_CONFIG
     longest = read(limits, _TokenizerConfig).model_max_length if limits.is_file() else None
     positions = config.max_position_embeddings or 0
@@ -134,7 +134,7 @@ def id2label(directory: Path, config: Config) -> Mapping[str, str]:
             raise CheckpointError(
                 f"{mapping} names {len(names)} tags ({', '.join(list(names.values())[:3])} ...) and {CONFIG} "
                 f"{len(own)} others ({', '.join(list(own.values())[:3])} ...)",
-                "remove the file that does not belong to this model, or say --labels",
+                "remove the file that does not belong to this model, or give --labels",
             )
         return names
     if not is_modelscope(directory, config):

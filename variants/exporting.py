@@ -49,7 +49,7 @@ class Exporter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """What an artifact's manifest says of it."""
+        """Its entry in an artifact's manifest."""
         return f"{self.name} {self.revision} ({self.distribution} {version(self.distribution)})"
 
     def require(self) -> None:
@@ -61,7 +61,7 @@ class Exporter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exporter(name: str) -> Exporter:
-    """The exporter of that name; UnknownNameError gives the near ones."""
+    """The exporter of that name; UnknownNameError suggests similar ones."""
     if name not in EXPORTERS:
         raise UnknownNameError("exporter", name, EXPORTERS)
     return EXPORTERS[name]

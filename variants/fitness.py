@@ -1,4 +1,4 @@
-"""Whether a checkpoint's parts belong together: weights and class, tokenizer and embedding, window and positions."""
+"""Whether a checkpoint's parts fit together: weights and class, tokenizer and embedding, window and positions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def require_whole(directory: Path, module: Any, info: Mapping[str, Any]) -> None
         raise CheckpointError(
             f"{directory / CONFIG}: architecture {config.architecture}, but model type '{config.model_type}' makes a "
             f"{made}",
-            f"if the weights are those of {made}, write that in architectures; otherwise mend model_type",
+            f"if the weights are those of {made}, write that in architectures; otherwise correct model_type",
         )
 
 
@@ -103,7 +103,7 @@ def fitted(checkpoint: Checkpoint) -> Checkpoint:
     longest = window_of(as_model(module), ordinary(tokenizer, module.config.pad_token_id), checkpoint.window)
     if longest <= tokenizer.num_special_tokens_to_add(False):
         raise CheckpointError(
-            f"{checkpoint.path}: the model takes no text, not even of one token",
+            f"{checkpoint.path}: the model cannot run on any text, not even on one token",
             f"take the {CONFIG} that was saved with these weights",
         )
     del module

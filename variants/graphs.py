@@ -1,4 +1,4 @@
-"""ONNX graphs that somebody else wrote: which ones lie in a directory, and whether they are what slimner can run."""
+"""ONNX graphs of other tools: finding them in a directory, and checking that slimner can run them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ EXPORT_AGAIN = "export it for token classification: optimum-cli export onnx --ta
 
 
 def the_graph(checkpoint: Checkpoint) -> Path:
-    """The one graph of a checkpoint; CheckpointError if there is none, or it is not said which."""
+    """The one graph of a checkpoint; CheckpointError if there is none or more than one."""
     graphs = list(checkpoint.graphs)
     if not graphs:
-        raise CheckpointError(f"{checkpoint.path} has no graph (*.onnx) to take in", "take another --variant")
+        raise CheckpointError(f"{checkpoint.path} has no graph (*.onnx) to import", "choose another --variant")
     if len(graphs) > 1:
         raise CheckpointError(
             f"{graphs[0].parent} has several graphs: {', '.join(path.name for path in graphs)}",
@@ -38,13 +38,13 @@ def the_graph(checkpoint: Checkpoint) -> Path:
 
 
 def files_of(graph: Path) -> list[Path]:
-    """The graph and the files of its weights; CheckpointError if it is no graph, or names files elsewhere."""
+    """The graph and the files of its weights; CheckpointError if it is not a graph, or names files elsewhere."""
     return [graph, *_data(graph, _tensors(_loaded(graph)))]
 
 
 def _loaded(graph: Path) -> Any:
     if importlib.util.find_spec("onnx") is None:
-        raise MissingDependencyError("taking in a graph needs onnx, not installed here", install_hint("lab"))
+        raise MissingDependencyError("importing a graph needs onnx, not installed here", install_hint("lab"))
     import onnx
 
     try:
@@ -123,7 +123,7 @@ def _require_inputs(graph: Path, session: Any) -> None:
     takes = {given.name: given for given in session.get_inputs()}
     if strange := [name for name in takes if name not in INPUTS]:
         raise CheckpointError(
-            f"{graph} takes {', '.join(strange)}, which slimner does not give; it gives {', '.join(INPUTS)}",
+            f"{graph} takes {', '.join(strange)}, which slimner does not provide; it provides {', '.join(INPUTS)}",
             EXPORT_AGAIN,
         )
     if "input_ids" not in takes:
@@ -150,7 +150,7 @@ def _require_inputs(graph: Path, session: Any) -> None:
 
 
 def fitted_to_graph(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with the window and the size of its graph; CheckpointError if the two do not belong together."""
+    """The checkpoint with the window and the size of its graph; CheckpointError if the two do not fit together."""
     graph = the_graph(checkpoint)
     model = reference_model(graph)
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
@@ -161,7 +161,7 @@ def fitted_to_graph(checkpoint: Checkpoint) -> Checkpoint:
             reason = str(model(np.full(checkpoint.window, token, dtype=np.int64)).shape)
         except RuntimeError as error:
             reason = str(error)
-        raise CheckpointError(f"{graph} answers no text, not even of one token: {reason[:200]}", EXPORT_AGAIN)
+        raise CheckpointError(f"{graph} cannot run on any text, not even on one token: {reason[:200]}", EXPORT_AGAIN)
     tags = model(np.full(1, token, dtype=np.int64)).shape[-1]
     if tags != len(checkpoint.labels.tags):
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""`imported`: an ONNX graph that somebody else exported or quantized, taken in as it is."""
+"""`imported`: an ONNX graph that another tool exported or quantized, used as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directories that are not a checkpoint, though one is near: what they are, and which one to give."""
+"""Directories that are not checkpoints but related to one: what they are, and which directory to give."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def require_checkpoint(source: Path) -> None:
         if below:
             more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
             raise CheckpointError(
-                f"{source} is not a checkpoint, but has some below it",
+                f"{source} is not a checkpoint, but contains some",
                 f"give one of them: {', '.join(map(str, below[-NAMED:]))}{more}",
             )
         raise CheckpointError(f"{source} has no {CONFIG}", "save the model there with save_pretrained()")

@@ -23,7 +23,7 @@ DOMAIN, OPERATOR = "slimner", "PackedAttention"
 
 
 def pack(module: Any) -> bool:
-    """Turn a token classifier into one with packed rows; False, and nothing has changed, if its family cannot be."""
+    """Turn a token classifier into one with packed rows; False, with no change, if its family does not allow it."""
     base = getattr(module, module.base_model_prefix, None)
     encoder = next((getattr(base, name) for name in ENCODERS if hasattr(base, name)), None)
     if base is None or encoder is None or not module._supports_attention_backend:
@@ -77,7 +77,7 @@ class _Rows:
 
 
 def _attention(query: Any, key: Any, value: Any, edges: Any, heads: int, scale: float) -> Any:
-    """Attention from text to text over rows of the shape (1, tokens, heads x width)."""
+    """Attention, text by text, over rows of the shape (1, tokens, heads x width)."""
     import torch
 
     if torch.compiler.is_exporting():  # the exporter `dynamo`

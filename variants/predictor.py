@@ -74,7 +74,7 @@ Infer = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model says of a text's units: logits of the shape (units, labels), and where the units stand."""
+    """Logits of a text's units, shape (units, labels), and the positions of the units."""
 
     offsets: list[tuple[int, int]]
     logits: np.ndarray
@@ -93,7 +93,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reader:
-    """A tokenizer as a predictor uses it: whole texts, nothing cut off or filled up."""
+    """A tokenizer as a predictor uses it: for whole texts, without truncation or padding."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.no_truncation()
@@ -176,7 +176,7 @@ class Predictor(Reader):
         return found
 
     def units(self, text: str) -> list[tuple[int, int]]:
-        """Where the units (words or characters, as the tokenizer splits) of a text stand that it tags."""
+        """Positions of the units of a text that it tags (words or characters, as the tokenizer splits)."""
         return _units(self.encode(text), text)[1]
 
     def tag(self, text: str) -> Tagging:
@@ -253,7 +253,7 @@ class Predictor(Reader):
         return found
 
     def infer(self, windows: Sequence[np.ndarray], on_step: OnStep = ignore) -> list[np.ndarray]:
-        """Logits of each window, in as few runs as the model's batching allows; "infer" is told after each run."""
+        """Logits of each window, in as few runs as the model's batching allows; "infer" is reported after each run."""
         found: dict[int, np.ndarray] = {}
         for run in runs(self.batching, [len(window) for window in windows]):
             found.update(zip(run, self.run([windows[index] for index in run]), strict=True))
@@ -360,7 +360,7 @@ def _units(encoding: Encoding, text: str) -> tuple[list[int], list[tuple[int, in
 
 
 def _unspaced(text: str, index: int) -> bool:
-    """Whether a script without spaces between words meets here: an ideograph or kana on either side."""
+    """Whether the script here has no spaces between words: there is an ideograph or kana on either side."""
     return any(UNSPACED.match(c) for c in text[max(0, index - 1) : index + 1])
 
 

@@ -147,7 +147,7 @@ def _convert_weights(files: list[Path], target: Path) -> None:
             raise CheckpointError(f"{path}: not read as weights: {reason}", "save it as safetensors") from None
         if not found:
             raise CheckpointError(
-                f"{path} holds no weights at its top, but {', '.join(map(str, list(loaded)[:3]))}",
+                f"{path} holds no weights at its top level, but {', '.join(map(str, list(loaded)[:3]))}",
                 "load it into the model it was trained as, and save that with save_pretrained()",
             )
         tensors |= found
@@ -175,7 +175,7 @@ CRF = {
 
 
 def _from_modelscope(tensors: Mapping[str, Any], config: Config, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Weights under the names of transformers, and what config.json has to say besides."""
+    """Weights under the names of transformers, and further keys for config.json."""
     from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES as CLASSES
 

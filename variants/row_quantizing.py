@@ -64,7 +64,7 @@ class _Editing:
         self._zeros: dict[int, str] = {}
 
     def of(self, node: Any) -> list[Any]:
-        """The nodes in the place of this one."""
+        """The nodes that replace this one."""
         if node.op_type == "MatMul" and self._is_matrix(node.input[1]):
             return self._product(node)
         if node.op_type == "Gather" and self._is_matrix(node.input[0]) and not any(a.i for a in node.attribute):
@@ -162,7 +162,7 @@ class _Editing:
         return name
 
     def finish(self) -> None:
-        """Take out what nothing reads any more."""
+        """Remove nodes and weights that are no longer used."""
         read = {output.name for output in self._graph.output}
         nodes = []
         for node in reversed(self._graph.node):  # those that read come after what they read
@@ -176,7 +176,7 @@ class _Editing:
 
 
 def _behind_packing(graph: Any) -> set[str]:
-    """Names of what depends on where the tokens stand."""
+    """Names of tensors that depend on the positions of tokens."""
     found: set[str] = set()
     for node in graph.node:
         if node.op_type == "NonZero" or found.intersection(node.input):

@@ -1,4 +1,4 @@
-"""Schemes of a model's tags: what their letters mean, and which one a set of tags is in."""
+"""Schemes of a model's tags: the meaning of their letters, and how to find the scheme of a set of tags."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _check(own: Sequence[str], written: Shape, parts: Mapping[str, tuple[str, st
         raise ValueError(f"'{odd[0]}' is not a tag as '{next(iter(parts))}' is")
     letters = sorted({tag[0] if written.letter == "first" else tag[-1] for tag in parts})
     if len({letter.isupper() for letter in letters}) > 1:
-        raise ValueError(f"the letters of the tags are in both cases: {', '.join(letters)}")
+        raise ValueError(f"the letters of the tags are in upper and lower case: {', '.join(letters)}")
 
 
 def _usual(tag: str, written: Shape, parts: Mapping[str, tuple[str, str]]) -> str:

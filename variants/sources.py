@@ -33,7 +33,7 @@ WAYS = (
 
 
 def locate(name: str, *, allow_pickle: bool) -> Path:
-    """Directory of a checkpoint that is not embedded or synthetic; CheckpointError says why there is none."""
+    """Directory of a checkpoint that is neither embedded nor synthetic; CheckpointError if there is none."""
     if name.startswith(MODELSCOPE):
         return _from_modelscope(name.removeprefix(MODELSCOPE), allow_pickle)
     path = Path(name)
@@ -47,7 +47,7 @@ def locate(name: str, *, allow_pickle: bool) -> Path:
 
 
 def _from_hub(name: str, allow_pickle: bool) -> Path:
-    """The snapshot of a hub id, from the cache or fetched; the hub's own variables hold (HF_HUB_OFFLINE, HF_HOME)."""
+    """The snapshot of a hub id, from the cache or downloaded; HF_HUB_OFFLINE and HF_HOME work as usual."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise MissingDependencyError("a hub id needs huggingface_hub", install_hint("lab"))
     from huggingface_hub import snapshot_download
@@ -61,7 +61,7 @@ def _from_hub(name: str, allow_pickle: bool) -> Path:
         except LocalEntryNotFoundError:
             raise CheckpointError(
                 f"no directory '{name}' here, and no checkpoint '{name}' in the hub's cache; the hub was not reached",
-                "connect, or take a directory; with HF_HUB_OFFLINE=1 only the cache is looked at",
+                "connect to the network, or give a directory; with HF_HUB_OFFLINE=1 only the cache is searched",
             ) from None
         except (OSError, ValueError, HFValidationError) as error:
             reason = str(error).strip().partition("\n")[0]

@@ -34,7 +34,7 @@ HEAD = 64
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model of that name is made of: its family, its vocabulary, and what differs from the family's defaults."""
+    """The parts of a model of that name: its family, its vocabulary, and what differs from the family's defaults."""
 
     family: str
     kind: str
@@ -75,7 +75,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def synthesized(name: str, options: LoadOptions) -> Path:
-    """Directory of the model that a name such as `synthetic:bert-base-chinese?layers=4` asks for, made once."""
+    """Directory of the model for a name such as `synthetic:bert-base-chinese?layers=4`, made once."""
     base, _, query = name.removeprefix(SYNTHETIC).partition("?")
     if base not in SHAPES:
         raise UnknownNameError("synthetic model", base, SHAPES)
@@ -253,7 +253,7 @@ def _roberta_ends(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _filled(tokens: list[str], size: int) -> list[str]:
-    """The tokens and as many unused ones as make the size."""
+    """The tokens, filled up with unused ones to the given size."""
     return [*tokens, *(f"<unused{i}>" for i in range(size - len(tokens)))][:size]
 
 

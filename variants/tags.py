@@ -32,7 +32,7 @@ LETTER_LAST = re.compile(r"(?P<type>.*\S)[-_:/|](?P<letter>[BIMELSUWbimelsuw])")
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """Where the letter of a tag stands: before its type, behind it, or nowhere (types alone)."""
+    """Position of the letter of a tag: before its type, after it, or nowhere (types alone)."""
 
     letter: Literal["first", "last", "none"]
 

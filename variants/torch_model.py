@@ -41,8 +41,8 @@ def load_reference(directory: Path, *, attention: str | None = None, dtype: Any 
         raise
     except ImportError as error:  # a family that transformers builds on a library of its own
         raise CheckpointError(
-            f"{directory}: transformers needs for it what is not installed: {first_line(error)}",
-            "install that, or give a checkpoint of another family",
+            f"{directory}: transformers needs a package that is not installed: {first_line(error)}",
+            "install it, or give a checkpoint of another family",
         ) from error
     except Exception as error:  # families check their configurations each in its own way
         raise CheckpointError(
@@ -59,7 +59,7 @@ def first_line(error: BaseException) -> str:
 
 
 def hold_threads(threads: int) -> None:
-    """Hold torch to that many threads in this process."""
+    """Limit torch to that many threads in this process."""
     import torch
 
     torch.set_num_threads(threads)

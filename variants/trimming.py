@@ -53,7 +53,7 @@ class Trimming:
 
     @property
     def tokens(self) -> int:
-        """Entries before anything is left out."""
+        """Number of entries before trimming."""
         return len(self.reader.tokenizer.get_vocab(with_added_tokens=True))
 
     def add(self, encoding: Encoding, text: str) -> None:
@@ -155,7 +155,7 @@ def _renumbered_config(config: Mapping[str, Any], new: Numbers) -> dict[str, Any
 def changed_texts(
     trimmed: Reader, numbers: Sequence[int], texts: Iterable[tuple[str, Encoding, Callable[[Reader], Encoding]]]
 ) -> list[str]:
-    """Texts that a trimmed tokenizer splits otherwise; each is given with its tokens and the way to them."""
+    """Texts that a trimmed tokenizer splits differently; each is given with its tokens and their function."""
     back = np.asarray(numbers)
     return [
         text
@@ -194,7 +194,7 @@ def trim_weights_in_child(source: Path, target: Path, numbers: list[int], window
         expected = before(np.asarray(window, dtype=np.int64))
         if not np.array_equal(expected, after(np.asarray([new[number] for number in window], dtype=np.int64))):
             raise CheckpointError(
-                f"{source}: {type(module).__name__} answers otherwise when its tokens have other numbers",
+                f"{source}: {type(module).__name__} gives other answers when its tokens are renumbered",
                 "use the checkpoint as it is",
             )
 

@@ -1,4 +1,4 @@
-"""The plugin door: what a variant is, and the registry of all that are installed."""
+"""The plugin interface: what a variant is, and the registry of all installed ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Variant(abc.ABC):
     precision: ClassVar[str]
     summary: ClassVar[str]
     build_needs: ClassVar[Sequence[str]] = ()
-    """Modules that building imports beyond those that running does."""
+    """Modules that building imports besides those that running imports."""
     run_needs: ClassVar[Sequence[str]] = ()
     """Modules that running imports, in order; each is a stage of its own in the memory ledger."""
     exports: ClassVar[bool] = False
@@ -71,12 +71,12 @@ class Variant(abc.ABC):
     session: ClassVar[Mapping[str, str]] = {}
     """Options with which the back end runs the model, beside the threads; a bundle records them."""
     complexity: ClassVar[int] = 0
-    """Among equals the lower one wins: how much there is to understand, install and go wrong when it is deployed."""
+    """How much there is to understand, install and go wrong in deployment; of variants that tie, the lower one wins."""
 
     extra: ClassVar[str] = "lab"
     """The extra of slimner, or of the plugin's distribution, that installs what it needs."""
     standard: ClassVar[bool] = True
-    """Whether a run that names no variants takes it; the others are asked for by name."""
+    """Whether a run that names no variants takes it; others must be named."""
 
     @abc.abstractmethod
     def build(self, context: BuildContext) -> Batching | None:
@@ -88,7 +88,7 @@ class Variant(abc.ABC):
 
     @abc.abstractmethod
     def load(self, directory: Path, threads: int) -> Model:
-        """The model of an artifact directory, ready to be called, holding itself to `threads` threads."""
+        """The model of an artifact directory, ready to be called, limited to `threads` threads."""
 
     def missing(self, *, building: bool) -> list[str]:
         """Modules that this variant needs and this install lacks; nothing is imported."""

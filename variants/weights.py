@@ -1,4 +1,4 @@
-"""The weights of a checkpoint as files: which ones they are, and what a safetensors header says of them."""
+"""The weights of a checkpoint as files: which files, and what their safetensors headers say."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def weight_files(source: Path, *, allow_pickle: bool) -> list[Path]:
             continue
         if pickled and not allow_pickle:
             raise CheckpointError(
-                f"{source} has no {WEIGHTS}, only the pickle {found[0].name}, which is not loaded unasked",
+                f"{source} has no {WEIGHTS}, only the pickle {found[0].name}, which is not loaded without permission",
                 f"{SAVE_SAFE}, or trust it with --allow-pickle (it is read as weights only: no code in it is run)",
             )
         return found
     if parts := sorted(source.glob(SAFE[2])):
         raise CheckpointError(
-            f"{source} has {parts[0].name}, but no {SAFE[1]}, which says what belongs together",
+            f"{source} has {parts[0].name}, but no {SAFE[1]}, which lists the parts",
             "copy or download the directory again, whole",
         )
     for files, what, option in FOREIGN:

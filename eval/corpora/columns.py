@@ -178,7 +178,7 @@ def _odd(row: Row, width: int, defects: Defects) -> None:
 
 
 def _columns(line: str) -> list[str]:
-    """Columns are set apart by tabs, or by spaces where there is no tab; a token may be white space itself."""
+    """Columns are separated by tabs, or by spaces where there is no tab; a token may itself be white space."""
     if match := WHITE_SPACE_TOKEN.fullmatch(line):
         return [match[1], match[2]]
     if "\t" in line.rstrip(" \t"):

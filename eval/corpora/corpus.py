@@ -70,7 +70,7 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Identity of what is scored: texts, tokens, gold, and what becomes of types; not of the file's form."""
+        """Identity of what is scored: texts, tokens, gold and the mapping of types, but not the file format."""
         return hashlib.sha256(msgspec.json.encode([self.sentences, self.names], order="deterministic")).hexdigest()
 
     @property

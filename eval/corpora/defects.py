@@ -135,7 +135,7 @@ class Defects:
         self.found: list[Defect] = []
 
     def add(self, rule: str, line: int, detail: str) -> None:
-        """Note a defect; the reader goes on."""
+        """Note a defect; reading continues."""
         self.found.append(Defect(rule=RULES[rule].name, line=line, detail=detail))
 
     def check(self) -> None:
@@ -148,9 +148,7 @@ class Defects:
         if len(fatal) > 1:
             shown.append(f"{len(fatal):,} defects: {listing(counts(fatal))}")
         advice = next((RULES[d.rule].advice for d in fatal if RULES[d.rule].advice), "")
-        raise CorpusError(
-            "\n".join(shown), advice or "mend the file, or leave out --strict to have it repaired by rule"
-        )
+        raise CorpusError("\n".join(shown), advice or "fix the file, or leave out --strict to have it repaired by rule")
 
 
 def counts(defects: list[Defect] | tuple[Defect, ...]) -> dict[str, int]:

@@ -89,8 +89,8 @@ def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
         raise CorpusError(f"{defects.where}:{line}: not {candidates[0]} from here on", "convert the file to UTF-8")
     if _damaged_utf8(content):
         raise CorpusError(
-            f"{defects.where}:{line}: UTF-8 but for some bytes, the first of them here",
-            "mend the line; or say what the file is with --encoding",
+            f"{defects.where}:{line}: UTF-8 except for some bytes, the first of them here",
+            "fix the line, or give the file's encoding with --encoding",
         )
     try:
         text = content.decode("gb18030")
@@ -105,9 +105,11 @@ def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
         else next((name for name, share, ranges in GUESSES if _share(content, name, ranges) >= share), None)
     )
     raise CorpusError(
-        f"{defects.where}:{line}: neither UTF-8 nor, as it seems, Chinese in GB18030"
+        f"{defects.where}:{line}: neither UTF-8 nor, it seems, Chinese in GB18030"
         + (f"; it may be {guess}" if guess else ""),
-        f"say what it is with --encoding {guess}" if guess else "say what it is with --encoding (cp1252, gb18030, ...)",
+        f"give its encoding with --encoding {guess}"
+        if guess
+        else "give its encoding with --encoding (cp1252, gb18030, ...)",
     )
 
 

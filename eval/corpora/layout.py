@@ -1,4 +1,4 @@
-"""Which columns of a column file hold the tokens and the tags: as told, or found from what stands in them."""
+"""Which columns of a column file hold the tokens and the tags: as given, or found from their content."""
 
 from __future__ import annotations
 
@@ -212,5 +212,5 @@ def _check(columns: Sequence[Sequence[str]], token: int, tag: int, defects: Defe
 
 def _wrong(defects: Defects, what: str, token: int, tag: int) -> None:
     raise CorpusError(
-        f"{defects.where}: {what}", f"say which columns are which, counted from 1: --columns token={token},tag={tag}"
+        f"{defects.where}: {what}", f"name the columns, counted from 1: --columns token={token},tag={tag}"
     )

@@ -1,4 +1,4 @@
-"""Whether what was read can be labelled text at all: a file that is not what it was taken for is recognised."""
+"""Whether a file can be labelled text at all."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def check(sentences: Sequence[Sentence], defects: Defects) -> None:
 
 
 def require_names(types: Sequence[str], renamed: Mapping[str, str], drop: Sequence[str], where: str) -> None:
-    """Raise CorpusError if types are numbers and nothing says what they mean."""
+    """Raise CorpusError if types are numbers without names."""
     if numbers := [kind for kind in types if kind.isdecimal() and kind not in renamed and kind not in drop]:
         names = ("PER", "LOC", "ORG")
         hint = " ".join(f"--map {number}={name}" for number, name in zip(numbers, names, strict=False))
         raise CorpusError(
-            f"{where}: labels are numbers ({', '.join(numbers[:8])}) without a table of what they mean",
-            f"say what each means: {hint}",
+            f"{where}: labels are numbers ({', '.join(numbers[:8])}) without names",
+            f"name them: {hint}",
         )

@@ -1,4 +1,4 @@
-"""JSON, a row a line or all rows in one array: which tool wrote it, and its rows as sentences."""
+"""JSON, one row a line or all rows in one array: recognising the tool, and reading rows as sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Cluener(msgspec.Struct):
 
 
 def objects(text: str, defects: Defects) -> Iterator[Object]:
-    """Lines and values of JSON lines, of values one behind another, or of the elements of one JSON array."""
+    """Lines and values of JSON lines, of consecutive values, or of the elements of one JSON array."""
     lines = LINE_END.split(text)
     first = next((line for line in lines if line.strip()), "")
     whole = _value(first)

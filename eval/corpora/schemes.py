@@ -17,7 +17,7 @@ from ...variants.tags import OUTSIDE, ROLES, Shape, shape
 
 
 class CorpusScheme(msgspec.Struct, frozen=True):
-    """A scheme by what its tags have to do: begin an entity explicitly, end one, mark one of a single token."""
+    """A scheme by what its tags must mark: the begin of an entity, its end, an entity of one token."""
 
     name: str
     shape: Shape

@@ -1,4 +1,4 @@
-"""What is made of a corpus after reading: types renamed or left out, and a sample that keeps the mix of types."""
+"""Changes to a corpus after reading: types renamed or left out, and a sample that keeps the mix of types."""
 
 from __future__ import annotations
 

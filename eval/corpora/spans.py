@@ -93,7 +93,7 @@ def _of_object(span: Mapping[str, Any]) -> tuple[int | None, int | None, Any, st
 
 
 def _of_array(span: Sequence[Any], text: str) -> tuple[int | None, int | None, Any, str | None]:
-    """A start, an end, a type and maybe the entity's text, whichever of the two comes first."""
+    """A start, an end, a type and perhaps the entity's text; type and text may come in either order."""
     names = [part for part in span if isinstance(part, str)]
     if isinstance(span[0], str):  # the type first
         numbers = [part for part in span if not isinstance(part, str)]
@@ -112,7 +112,7 @@ def _number(value: Any) -> int | None:
 
 
 def _words(row: Mapping[str, Any], text: str) -> list[tuple[int, int]] | None:
-    """The words of our own format, which other tools do not write."""
+    """The words of slimner's own format."""
     words = row.get("words")
     if not isinstance(words, list) or not all(isinstance(word, list | tuple) for word in words):
         return None

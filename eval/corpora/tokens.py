@@ -1,4 +1,4 @@
-"""Rows of tokens with tags, of datasets and of JSON: which keys they have, and which rows are labelled."""
+"""Rows of tokens with tags, from datasets and JSON: their keys, and which rows are labelled."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ Row = tuple[str, int, str, list[Entity]]
 
 
 def answer(predictor: Predictor, question: Question) -> Answered:
-    """Answer each text; one that the model fails on is named, and the others are answered all the same."""
+    """Answer each text; one that the model fails on is reported, and the others are still answered."""
     failures: list[Failure] = []
     rows: list[Row] = []
     try:

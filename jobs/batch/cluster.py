@@ -95,7 +95,7 @@ class Cluster:
                     raise ChildError(
                         f"a worker could not open the model: {type(error).__name__}: {error}",
                         "raised",
-                        remedy="the log of the worker says more",
+                        remedy="see the worker's log",
                     ) from error
         return self
 
@@ -142,7 +142,7 @@ class Cluster:
                 alone_since = None if self.workers else alone_since or time.monotonic()
                 if alone_since and time.monotonic() - alone_since > JOIN_S:
                     raise ChildError(
-                        "no worker is left", "killed", remedy="start workers, then the same command"
+                        "no worker is left", "killed", remedy="start workers, then run the same command again"
                     ) from None
             except dask.KilledWorker:
                 if len(question.texts) > 1:
@@ -152,11 +152,11 @@ class Cluster:
                 raise ChildError(
                     f"the scheduler is gone: {type(error).__name__}: {error}",
                     "killed",
-                    remedy="start it again, then the same command: it goes on where it stopped",
+                    remedy="start it again, then run the same command: it continues where it stopped",
                 ) from None
 
     def _wait_for(self, workers: int) -> Facts:
-        """What all workers say of themselves, once there are as many."""
+        """The facts of all workers, once enough have joined."""
         try:
             self._client.wait_for_workers(workers, timeout=JOIN_S)
         except self._dask.TimeoutError:
@@ -179,7 +179,7 @@ class Cluster:
             raise UserError(
                 f"the workers are of several kinds: {first} has {one.different(other)}, {second} has "
                 f"{other.different(one)}",
-                "what a text yields may depend on that: use workers of one kind",
+                "answers may depend on that: use workers of one kind",
             )
         return next(iter(kinds))
 

@@ -1,4 +1,4 @@
-"""What the answers of a process depend on besides the model."""
+"""The facts, besides the model, that a process's answers depend on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Facts(msgspec.Struct, frozen=True):
     libraries: tuple[tuple[str, str], ...]
 
     def different(self, other: Facts) -> str:
-        """What is here that is not the same there, as text."""
+        """The facts that differ from the other's, as text."""
         mine = {"slimner": self.slimner, **dict(self.libraries), "instructions": self.instructions}
         theirs = {"slimner": other.slimner, **dict(other.libraries), "instructions": other.instructions}
         return ", ".join(f"{name} {mine.get(name)}" for name in mine if mine[name] != theirs.get(name)) or "less"

@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
     @property
     def bare(self) -> bytes:
-        """Without its end."""
+        """The line without its end."""
         return self.content.removesuffix(b"\n").removesuffix(b"\r")
 
 
@@ -44,7 +44,7 @@ class Lines:
         self.digest = hashlib.sha256()
 
     def ready(self) -> bool:
-        """Whether the next line is there, so that asking for it does not wait for whoever writes it."""
+        """Whether the next line is available without waiting for the writer."""
         while not self._complete and not self._ended:
             if not self._regular and not select.select([self._descriptor], [], [], 0)[0]:
                 return False

@@ -4,7 +4,7 @@
     OUT.part.json        how far that is, and of what; written about once a second
     ERRORS.part          texts that were set aside
 
-A part is cut to what its state vouches for before anything is added, so it never matters when the work was ended.
+A part is cut to what its state vouches for before anything is added, so it never matters when the work was stopped.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class State(msgspec.Struct, kw_only=True):
 
 
 class Output:
-    """Where results go; when its block is left, it lets go of the files and keeps what is finished."""
+    """Where results go; at the end of its block it closes the files and keeps what is finished."""
 
     place = Place()
     """How far the input was read."""
@@ -88,14 +88,14 @@ class Output:
         self.place = place
 
     def finish(self) -> None:
-        """All is there."""
+        """Everything has been written."""
 
 
 def form_of(out: Path | None, form: str | None) -> str:
     """The form of an output: as given, else by the ending of its name; UserError if neither tells."""
     told = form or (out.suffix.lower().removeprefix(".") if out else "jsonl")
     if told not in FORMS:
-        raise UserError(f"{out}: its ending does not tell the form of the results", f"--to: {', '.join(FORMS)}")
+        raise UserError(f"{out}: its ending does not name a form of results", f"--to: {', '.join(FORMS)}")
     if out is None and told == "parquet":
         raise UserError("Parquet cannot be written to standard output", "name a file with --out")
     return told
@@ -131,7 +131,7 @@ class StreamOutput(Output):
 
 
 class FileOutput(Output):
-    """Results to a file. A second start of the same work goes on with the part that the first has left."""
+    """Results to a file. A second start of the same work continues the part that the first has left."""
 
     def __init__(self, out: Path, form: str, errors: Path, identity: Any, *, files: bool, fresh: bool = False) -> None:
         self._out, self._out_errors, self._files = out, errors, files
@@ -169,7 +169,7 @@ class FileOutput(Output):
             self._keep()
 
     def finish(self) -> None:
-        """Give the files their names. There is no file of errors where there are none."""
+        """Give the files their names; without errors there is no file of errors."""
         self._keep()
         if self.counts.set_aside:
             os.replace(self._part_errors, self._out_errors)
@@ -193,7 +193,7 @@ class FileOutput(Output):
         return state if there and state.identity == self._identity else None
 
     def _keep(self) -> None:
-        """Vouch for what is written so far."""
+        """Record that everything written so far is complete."""
         self.counts.seconds = self._before_s + time.monotonic() - self._begun
         os.fdatasync(self._results)
         os.fdatasync(self._errors)

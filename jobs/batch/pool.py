@@ -94,7 +94,7 @@ class Pool:
         return self._threads.submit(self._answer, question)
 
     def close(self) -> None:
-        """End all processes; what is under way is lost."""
+        """End all processes; unfinished work is lost."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._host:
@@ -133,7 +133,7 @@ class Pool:
                 instead.close()
                 self._open.discard(instead)
             if self._closed:
-                raise ChildError("the work was ended", "killed")
+                raise ChildError("the work was stopped", "killed")
             with contextlib.suppress(OSError):
                 os.write(self._control.fileno(), b"+")
             connection = self._accept()

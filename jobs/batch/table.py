@@ -41,7 +41,7 @@ def write_table(lines: Path, out: Path, *, files: bool) -> None:
 
 
 def _groups(lines: Iterable[bytes]) -> Iterator[list[Any]]:
-    """Rows of one row group each: so many, or so many bytes."""
+    """Rows of one row group each, limited in number and in bytes."""
     decode = msgspec.json.Decoder(Result).decode
     rows: list[Any] = []
     size = 0

@@ -77,7 +77,7 @@ class Source:
         return ""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 def form_of(name: str, form: str | None) -> str:
@@ -114,8 +114,8 @@ class _Text(Source):
         if place.offset and self._piped:
             if self._lines.skip(place.offset) != place.digest:
                 raise UserError(
-                    "standard input is not what it was when the unfinished output was begun",
-                    "give it the same input, or start anew with --fresh",
+                    "standard input has changed since the unfinished output was begun",
+                    "give the same input, or start again with --fresh",
                 )
         elif place.offset:
             os.lseek(self._descriptor, place.offset, os.SEEK_SET)
@@ -179,7 +179,7 @@ class _Text(Source):
         )
 
     def _records(self) -> Iterator[Item]:
-        """Rows of CSV; after one that cannot be read it goes on with the line behind the row's first."""
+        """Rows of CSV; after one that cannot be read, reading continues with the line after the row's first."""
         delimiter, column = self._header
         again: collections.deque[tuple[int, Line]] = collections.deque()
         used: list[tuple[int, Line]] = []
@@ -289,7 +289,7 @@ class Chunk(NamedTuple):
 
 
 class Reader:
-    """Several inputs, one behind another, in chunks."""
+    """Several inputs, one after another, in chunks."""
 
     def __init__(
         self, names: Sequence[str], form: str | None, field: str, place: Place, *, most_texts: int, most_characters: int
@@ -349,7 +349,7 @@ class Reader:
 
 
 def _check(name: str, form: str) -> None:
-    """Refuse at once what could not be opened later."""
+    """Refuse at once any input that could not be opened later."""
     if name == STANDARD_INPUT:
         if form == "parquet":
             raise UserError("Parquet cannot be read from standard input", "name the file")

@@ -35,14 +35,14 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 def connect(address: Path) -> Connection:
-    """A connection to the socket of whoever asks."""
+    """A connection to the caller's socket."""
     connecting = socket.socket(socket.AF_UNIX)
     connecting.connect(str(address))
     return Connection(connecting.detach())
 
 
 def host_in_child(directory: Path, address: Path, threads: int, preload: bool) -> int:
-    """The child's job: open and verify a bundle or an artifact, then fork workers on demand until nobody asks."""
+    """The child's job: open and verify a bundle or an artifact, then fork workers until the caller is gone."""
     private = open_privately(directory)
     engine = Engine(private.served, threads=threads, queue=0, deadline_s=0)
     if preload:

@@ -211,7 +211,7 @@ def elsewhere(
             raise ChildError(
                 f"the scheduler is gone: {error or type(error).__name__}",
                 "killed",
-                remedy="start it again, then the same command: it goes on where it stopped",
+                remedy="start it again, then run the same command: it continues where it stopped",
             ) from None
     finally:
         client.close(timeout=JOIN_S)

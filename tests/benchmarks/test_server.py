@@ -58,7 +58,7 @@ def ask(embedded_int8: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         try:
             post(TEXTS[0])  # waits in the socket's queue until the worker has loaded
         except OSError:
-            pytest.fail(f"the server did not come up:\n{log.read_text()}", pytrace=False)
+            pytest.fail(f"the server did not start:\n{log.read_text()}", pytrace=False)
         yield post
     finally:
         server.terminate()

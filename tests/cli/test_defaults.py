@@ -57,10 +57,10 @@ def test_another_model_is_asked_for_texts_and_takes_those_of_its_last_run(
     assert workload_for(None, other).source == str(texts)
     with texts.open("a", encoding="utf-8") as file:
         file.write("one more\n")
-    with pytest.raises(UserError, match="no run of it whose texts are still there"):
+    with pytest.raises(UserError, match="no earlier run of it whose texts still exist"):
         workload_for(None, other)
     corpus.unlink()
-    with pytest.raises(UserError, match="no run of it whose corpus is still there"):
+    with pytest.raises(UserError, match="no earlier run of it whose corpus still exists"):
         corpus_for(None, other)
 
 

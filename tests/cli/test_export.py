@@ -228,7 +228,7 @@ def test_what_cannot_be_exported_is_one_clear_line_and_exit_code_2(slimner: Slim
     write_json(tmp_path / "good.json", results({"fp32": 8.0}))
     (tmp_path / "newer.json").write_text('{"schema": 999}')
     for arguments, message in (
-        (["untimed.json"], "untimed.json: no timed samples read in report.md what failed, then slimner run again"),
+        (["untimed.json"], "untimed.json: no timed samples see report.md for what failed, then run slimner run again"),
         (["nowhere.json"], "nowhere.json: no such file"),
         (["newer.json"], "results schema 999"),
         (["good.json", "--format", "parquet"], "'parquet' is not"),

@@ -205,7 +205,7 @@ def test_columns_are_found_or_named(text: str, columns: dict[str, int]) -> None:
     ],
 )
 def test_another_encoding_is_refused_with_its_name(content: str, encoding: str) -> None:
-    with pytest.raises(CorpusError, match=f"say what it is with --encoding {encoding}"):
+    with pytest.raises(CorpusError, match=f"give its encoding with --encoding {encoding}"):
         read(content, encoding)
 
 

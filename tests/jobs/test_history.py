@@ -138,7 +138,7 @@ def test_a_branch_of_git_holds_the_history_and_the_checkout_stays_as_it_is(slimn
 def test_what_is_no_history_is_refused(slimner: Slimner, tmp_path: Path) -> None:
     empty = slimner("history", "show")
     assert empty.returncode == 2
-    assert "slimner history add RESULTS begins one" in empty.stderr
+    assert "start one with slimner history add RESULTS" in empty.stderr
     add(tmp_path, run(1))
     (file,) = (tmp_path / "kept" / RUNS).iterdir()
     file.write_bytes(file.read_bytes()[:100])

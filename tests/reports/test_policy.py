@@ -92,7 +92,7 @@ def test_what_a_policy_cannot_mean_is_refused_with_its_line(
     assert remedy in refused.value.remedy
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "empty policy"), ("a = [", "policy.toml"), ("\x00", "policy.toml")])
+@pytest.mark.parametrize(("text", "said"), [("", "policy is empty"), ("a = [", "policy.toml"), ("\x00", "policy.toml")])
 def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         read_policy(written(tmp_path, text))

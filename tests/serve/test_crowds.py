@@ -105,7 +105,7 @@ def test_an_address_that_cannot_be_had_is_told_in_a_line(
     host, port = address(server.port)
     done = refusal(tmp_path, "--host", host, "--port", str(port))
     assert done.returncode == 2
-    assert "nothing can listen at" in done.stderr
+    assert "cannot listen on" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -53,7 +53,9 @@ def test_a_missing_file_is_named(copy: Path, file: str) -> None:
 
 def test_a_pickled_checkpoint_is_not_loaded(copy: Path) -> None:
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=r"pickle pytorch_model.bin, which is not loaded unasked.*--allow-pickle"):
+    with pytest.raises(
+        CheckpointError, match=r"pickle pytorch_model.bin, which is not loaded without permission.*--allow-pickle"
+    ):
         resolve_checkpoint(str(copy))
 
 

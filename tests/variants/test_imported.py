@@ -179,7 +179,7 @@ def a_token_more(directory: Path, model: onnx.ModelProto) -> None:
     [
         (
             renamed("attention_mask", "position_ids"),
-            r"takes position_ids, which slimner does not give; it gives input_ids",
+            r"takes position_ids, which slimner does not provide; it provides input_ids",
         ),
         (renamed("input_ids", "attention"), "takes attention, which slimner does not give"),
         (fixed, r"takes input_ids in the fixed shape \w+ x 128"),

@@ -61,7 +61,7 @@ def test_spans_are_what_seqeval_finds_in_strict_mode(tags: list[str]) -> None:
         ({"0": "O", "1": "B-PER", "2": "M-PER", "3": "L-PER"}, "B, L, M, are not those of any of IOB2"),
         ({"0": "O", "1": "I-PER", "2": "E-PER"}, "E, I, are not those of any of"),
         ({"0": "O", "1": "B-PER", "2": "S-PER"}, "B, S, are not those of any of"),
-        ({"0": "O", "1": "B-PER", "2": "i-PER"}, "both cases: B, i"),
+        ({"0": "O", "1": "B-PER", "2": "i-PER"}, "upper and lower case: B, i"),
         ({"0": "O", "1": "B-PER", "2": "PER-I"}, "'PER-I' is not a tag as 'B-PER' is"),
         ({"0": "O", "1": "B-PER", "2": "B_PER"}, "'B-PER' appears twice"),
         ({"0": "[PAD]", "1": "B-PER", "2": "I-PER"}, "no O"),

@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "absurd positions": (configured(max_position_embeddings=10**10), r"max_position_embeddings is 10,000,000,000"),
     "no room for text": (
         writing("tokenizer_config.json", {"model_max_length": 2}, instead_of="tokenizer_config.json"),
-        "at most 2 tokens leave no room beside 2 special ones; mend model_max_length",
+        "at most 2 tokens leave no room beside 2 special ones; correct model_max_length",
     ),
     "fewer names than outputs": (tags(*TAGS[:5]), r"names 5 tags, the classifier has 7 outputs.*--labels.*--scheme"),
     "more names than outputs": (tags(*TAGS, "B-X", "I-X"), "names 9 tags, the classifier has 7 outputs"),
@@ -232,7 +232,7 @@ def test_names_given_by_the_user_are_counted_against_the_classifier(copy: Path) 
 def test_a_directory_above_checkpoints_names_them(copy: Path, tmp_path: Path, below: str) -> None:
     (tmp_path / "top" / below).parent.mkdir(parents=True)
     copy.rename(tmp_path / "top" / below)
-    with pytest.raises(CheckpointError, match=rf"has some below it; give one of them: .*{below}"):
+    with pytest.raises(CheckpointError, match=rf"contains some; give one of them: .*{below}"):
         resolve_checkpoint(str(tmp_path / "top"))
     assert resolve_checkpoint(str(tmp_path / "top" / below)).labels.tags == TAGS
 

@@ -97,7 +97,7 @@ def test_vocabularies_that_cannot_be_cut_soundly_are_refused_by_name(
 
 
 def test_nothing_to_keep_is_a_wrong_request(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing to keep"):
+    with pytest.raises(UserError, match="no texts to keep"):
         trim("news-zh", tmp_path / "out")
 
 
