@@ -204,7 +204,7 @@ class Partner:
             raise SlimnerError("the other process of the pair did not hand over its turn", "measure again")
 
     def say(self) -> None:
-        """One's turn is over."""
+        """Give the turn back."""
         os.write(self._done, b".")
 
 

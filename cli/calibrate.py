@@ -45,4 +45,4 @@ def calibrate(artifact: Path | None, pairs: int, workload: str | None, settings:
         options.print_json(found)
         return
     options.print_sections([section(found)])
-    options.say(f"  stored  {path_of(found.fingerprint)}, the default margins of compare and gate here")
+    options.say(f"  stored  {path_of(found.fingerprint)}, for compare and gate on this machine")

@@ -28,7 +28,7 @@ class _Tolerant(io.FileIO):
             except OSError as error:
                 self.lost = True
                 if error.errno != errno.EPIPE and self.fileno() == 1:
-                    _note(f"note: standard output could not be written: {error.strerror}; the exit code holds\n")
+                    _note(f"note: standard output could not be written: {error.strerror}; the exit code is unchanged\n")
             else:
                 if written is not None:
                     return written

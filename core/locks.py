@@ -79,7 +79,7 @@ def _machine_wide(tell: Callable[[str], None]) -> int:
         except FileExistsError:  # perhaps another user's, which can be locked all the same
             descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        tell(f"note: not kept from measuring beside another slimner: {path}: {error.strerror}")
+        tell(f"note: cannot keep from measuring beside another slimner: {path}: {error.strerror}")
         return -1
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

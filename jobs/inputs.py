@@ -51,7 +51,7 @@ def corpus_of(given: str | Path | CorpusSource | Corpus, progress: Progress = SI
         first = corpus.defects[0]
         progress.note(
             f"note: {corpus.name}: repaired {listing(counts(corpus.defects))}; first in line {first.line}: "
-            f"{first.detail}; slimner corpus {corpus.source.name} tells more, --strict refuses"
+            f"{first.detail}; slimner corpus {corpus.source.name} shows more, --strict refuses it"
         )
     return corpus
 

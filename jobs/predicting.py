@@ -109,7 +109,7 @@ def predict_file(
         output = _output(manifest, pool.facts, names, (form, field), target, to, aside, fresh=fresh)
         stack.enter_context(output)
         if output.counts.texts or output.counts.set_aside:
-            progress.note(f"goes on behind {output.counts.texts:,} texts that are answered already")
+            progress.note(f"continues after {output.counts.texts:,} texts that are already answered")
         reader = Reader(
             names, form, field, output.place, most_texts=pool.most_texts, most_characters=pool.most_characters
         )

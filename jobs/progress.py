@@ -56,7 +56,7 @@ SILENT = Silent()
 
 
 def tell(pair: Pair, progress: Progress) -> None:
-    """Tell of a pair that has been measured, in the phase "measure"."""
+    """Report a pair that has been measured, in the phase "measure"."""
     if pair.disturbed:
         progress.failed("measure", f"pair {pair.number} was disturbed: only its memory counts", counts=False)
     else:

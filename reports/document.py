@@ -123,12 +123,12 @@ def reasons(decision: Decision) -> Points:
         items.append(("winner", f"none: {decision.because}{closest}"))
     items += [("not", f"{variant}: {reason}") for variant, reason in decision.losers.items()]
     if decision.undecided:
-        items.append(("open", f"whether {', '.join(decision.undecided)} should have won; more --repetitions tell"))
+        items.append(("open", f"whether {', '.join(decision.undecided)} should have won; raise --repetitions"))
     items += [("near", miss) for miss in decision.near_misses]
     items += [("instead", f"{other}, if the objective were {name}") for name, other in decision.alternatives.items()]
     if len(decision.front) > 1:
         names = ", ".join(decision.front)
-        items.append(("front", f"{names}: none is shown to be better in F1, memory, p95 or size and worse in nothing"))
+        items.append(("front", f"{names}: no other is shown to be better in F1, memory, p95 or size and worse in none"))
     return Points(items)
 
 

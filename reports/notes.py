@@ -24,7 +24,7 @@ def notes(results: Results) -> list[Note]:
             Note(
                 code="random-weights",
                 message="F1 and constraints on it are not checked: random weights. In its place "
-                "stand the share of tags that are fp32's and the largest difference of logits (random logits lie close "
+                "are the share of tags equal to fp32's and the largest difference of logits (random logits lie close "
                 "together, a trained model keeps more of its tags)",
                 remedy="run it on the trained checkpoint before you decide",
             ),
@@ -141,14 +141,14 @@ def _memory(measured: Sequence[MeasurementRecord]) -> Iterator[Note]:
     if shared:
         yield Note(
             code="shared",
-            message=f"other processes map the libraries of {', '.join(shared)}, so PSS counts a share of them only "
+            message=f"other processes map the libraries of {', '.join(shared)}, so PSS counts only a share of them "
             "(alone it would need up to its RSS)",
             remedy="end the others and run again",
         )
     if any(m.repetition == 0 and not m.timeline for m in measured):
         yield Note(
             code="no-timeline",
-            message="a time line is empty: memory_profiler could not sample the process; the stages are not touched",
+            message="a time line is empty: memory_profiler could not sample the process; the stages are not affected",
         )
     if any(s.pss_bytes is None for m in measured for s in m.stages):
         yield Note(

@@ -101,7 +101,7 @@ def report_on(entries: Sequence[HistoryEntry]) -> Report:
         title=_runs(len(entries)),
         decision=f"Worse in the newest runs: {', '.join(worse)}." if worse else "No newest run is shown to be worse.",
         decided=not worse,
-        reservations=["what limits a single run stands in its own report"],
+        reservations=["what limits a single run is in its own report"],
         figures=_first_and_last(series[newest.place]),
         facts=[
             ("runs", f"{len(entries)}, {min(e.started for e in entries)[:10]} to {newest.started[:10]}"),

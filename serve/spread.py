@@ -32,7 +32,7 @@ class Share:
         self.slot = age % SLOTS
 
     def tell(self, number: int) -> None:
-        """So many are mine."""
+        """Record how many connections this worker has."""
         _numbers[self.slot] = number
 
     def leave(self) -> None:

@@ -129,7 +129,7 @@ def test_after_ctrl_c_the_same_command_goes_on(
     assert not out.exists()
     done = slimner("predict", artifacts["onnx-int8"], texts, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
-    assert "goes on behind" in done.stderr
+    assert "continues after" in done.stderr
     record = json.loads(done.stdout)
     assert 0 < record["resumed"] < record["texts"]
     assert record["texts"] + record["set_aside"] == LINES
