@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "slimner.cli.eval:evaluate",
     "bench": "slimner.cli.bench:bench",
     "explain": "slimner.cli.explain:explain",
+    "tune": "slimner.cli.tune:tune",
     "ledger": "slimner.cli.ledger:ledger",
     "load": "slimner.cli.load:load",
     "compare": "slimner.cli.compare:compare",
@@ -45,7 +46,7 @@ COMMANDS = {
 }
 
 # Commands that keep what they have measured and can continue after an interruption.
-RESUMES = ("run", "sweep", "compare", "gate", "calibrate", "predict")
+RESUMES = ("run", "sweep", "compare", "gate", "calibrate", "predict", "tune")
 
 DEFECT = "this is a defect of slimner or of a library; --debug shows the traceback, which a report of it needs"
 

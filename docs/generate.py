@@ -35,6 +35,7 @@ from slimner.reports.calibration import SCHEMA as CALIBRATION_SCHEMA
 from slimner.reports.content import Report
 from slimner.reports.fleet import Sweep
 from slimner.reports.tables import csv_columns
+from slimner.reports.tuning import Tuned
 from slimner.reports.verdicts import margin_text
 from slimner.serve.bundle import BUNDLE_SCHEMA, Bundle, Golden
 from slimner.variants import VARIANTS, Manifest
@@ -91,6 +92,7 @@ ROOTS: dict[str, tuple[object, str, int]] = {
     "plan": (DeploymentPlan, "`slimner plan --json`", 1),
     "explanation": (Explanation, "`slimner explain --json`", 1),
     "trimmed": (Trimmed, "`slimner trim --json`", 1),
+    "tuned": (Tuned, "`slimner tune --json`", 1),
     "ledger": (Ledger, "`slimner ledger ARTIFACT --json`", 1),
     "dependencies": (ImportLedger, "`dependencies.json`", 1),
     "load": (LoadReport, "`slimner load --json`", 1),

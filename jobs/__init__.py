@@ -18,6 +18,7 @@ from .reporting import Reported, report
 from .running import Run, run
 from .scoring import differences, evaluate
 from .trimming import trim
+from .tuning import tune
 
 __all__ = [
     "PAIRED",
@@ -41,5 +42,6 @@ __all__ = [
     "run",
     "sweep",
     "trim",
+    "tune",
     "update_baseline",
 ]

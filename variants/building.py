@@ -34,7 +34,7 @@ from .exporting import exporter
 from .fitness import fitted, parity_windows
 from .graphs import files_of, fitted_to_graph, reference_model, the_graph
 from .torch_model import first_line
-from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Model, Variant, remedy
+from .variant import DEFAULT_EXPORTER, VARIANTS, BuildContext, Model, Tuning, Variant, remedy
 
 # Of the logits' range: float32 rounds relative to what it adds up. A narrow range is taken for a usual one.
 FP32_TOLERANCE = 1e-5
@@ -53,15 +53,20 @@ def facts(checkpoint: Checkpoint) -> CheckpointFacts:
     )
 
 
-def key_of(checkpoint: Checkpoint, variant: Variant, exporter_name: str = DEFAULT_EXPORTER) -> str:
+def key_of(
+    checkpoint: Checkpoint, variant: Variant, exporter_name: str = DEFAULT_EXPORTER, tuning: Tuning | None = None
+) -> str:
     """Identity of the artifact that building this variant here and now gives."""
-    tools = _tools(variant, exporter_name, checkpoint)
+    tools = _tools(variant, exporter_name, checkpoint, tuning)
     return artifact_key(checkpoint.sha256, variant.name, describe().instructions, tools)
 
 
-def _tools(variant: Variant, exporter_name: str, checkpoint: Checkpoint) -> dict[str, str]:
+def _tools(
+    variant: Variant, exporter_name: str, checkpoint: Checkpoint, tuning: Tuning | None = None
+) -> dict[str, str]:
     """Versions of everything that may change what a build gives: slimner, the distributions that the variant needs to
-    build and to run, its own, and the exporter, where the variant is built from a graph, or the graph it takes in."""
+    build and to run, its own, the exporter, where the variant is built from a graph, or the graph it takes in, and
+    what was tuned."""
     found = importlib.metadata.packages_distributions()
     modules = {need.partition(".")[0] for need in (*variant.run_needs, *variant.build_needs)}
     needed = sorted({name for module in modules for name in found.get(module, ())})
@@ -69,6 +74,8 @@ def _tools(variant: Variant, exporter_name: str, checkpoint: Checkpoint) -> dict
     if variant.imports:
         graph = the_graph(checkpoint)
         tools["graph"] = f"{graph.name} {sha256_of([sha256_file(path) for path in files_of(graph)])}"
+    if tuning and str(tuning):
+        tools["tuning"] = str(tuning)
     return tools | {"exporter": exporter(exporter_name).version} if variant.exports else tools
 
 
@@ -79,8 +86,9 @@ def build(
     cache: Path,
     timeout_s: float,
     exporter_name: str = DEFAULT_EXPORTER,
+    tuning: Tuning | None = None,
 ) -> tuple[Artifact, bool]:
-    """The artifact, verified, and whether it was there already.
+    """The artifact, verified, and whether it was there already. Only `onnx-int8` knows a `tuning`.
 
     A cached artifact that was changed since is built again. Raises MissingDependencyError, or ChildError when the
     build failed; nothing half-built is left in either case.
@@ -90,7 +98,8 @@ def build(
             f"{checkpoint.path} has no {WEIGHTS}, only a graph ({checkpoint.graphs[0].name})",
             "use it as it is with --variant imported, or give the checkpoint that it was exported from",
         )
-    key = key_of(checkpoint, variant, exporter_name)
+    tuning = tuning or Tuning()
+    key = key_of(checkpoint, variant, exporter_name, tuning)
     target = cache / "artifacts" / artifact_name(variant.name, key)
     if target.exists():
         try:
@@ -107,7 +116,7 @@ def build(
     if variant.exports:
         exporter(exporter_name).require()
     with directory_in_place(target) as directory:
-        job = child.call(build_in_child, checkpoint, variant.name, directory, key, exporter_name)
+        job = child.call(build_in_child, checkpoint, variant.name, directory, key, exporter_name, tuning)
         manifest = job.run(timeout_s=timeout_s)
     return Artifact(path=target, manifest=manifest), False
 
@@ -122,13 +131,17 @@ def place(artifact: Path, out: Path) -> None:
         shutil.copytree(artifact, directory, dirs_exist_ok=True)
 
 
-def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exporter_name: str) -> Manifest:
+def build_in_child(
+    source: Checkpoint, variant: str, target: Path, key: str, exporter_name: str, tuning: Tuning
+) -> Manifest:
     """The child's job: build, compare with the checkpoint, and write the manifest last."""
     started = time.perf_counter()
     source, chosen = fitted(source) if source.weights else fitted_to_graph(source), VARIANTS.get(variant)
     machine = describe()
     wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
-    context = BuildContext(checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name)
+    context = BuildContext(
+        checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name, tuning=tuning
+    )
     claimed = chosen.build(context)
     shutil.copyfile(source.tokenizer, target / "tokenizer.json")
     model, windows = chosen.load(target, 1), parity_windows(source, PARITY_TEXTS)
@@ -148,7 +161,7 @@ def build_in_child(source: Checkpoint, variant: str, target: Path, key: str, exp
         labels=source.labels,
         window=source.window,
         instructions=machine.instructions,
-        tools=_tools(chosen, exporter_name, source),
+        tools=_tools(chosen, exporter_name, source, tuning),
         parity=parity,
         build_s=round(time.perf_counter() - started, 3),
         build_peak_bytes=peak_bytes(),

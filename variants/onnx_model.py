@@ -34,9 +34,12 @@ SESSION = {
 SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion", "MatMulAddFusion", "AttentionFusion")
 
 
-def fuse(graph: Path, target: Path) -> None:
-    """Write the graph with those parts fused that onnxruntime has one fast operator for, its products apart."""
-    _write(graph, target, "ORT_ENABLE_EXTENDED", {}, SLOW_FUSIONS)
+def fuse(graph: Path, target: Path, fused: Sequence[str] = ()) -> None:
+    """Write the graph with those parts fused that onnxruntime has one fast operator for, its products apart.
+
+    `fused` are names of SLOW_FUSIONS that are made nevertheless.
+    """
+    _write(graph, target, "ORT_ENABLE_EXTENDED", {}, [name for name in SLOW_FUSIONS if name not in fused])
 
 
 def optimize(graph: Path, directory: Path, level: str = "ORT_ENABLE_EXTENDED") -> None:

@@ -7,6 +7,8 @@ Weights have a scale for each column, tables of embeddings one for each of their
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +28,41 @@ GELU_LOWEST, GELU_ZERO = 0.17, 32
 """Gelu yields nothing below -0.17, so most of the eight bits are for what is above zero."""
 
 
-def quantize_products(graph: Path, target: Path, *, weight_range: int, packed: bool) -> None:
+LAYER = re.compile(r"\b(?:\w*layers?|\w*groups?|blocks?|h)\.\d+\b")
+TABLES = "embeddings"
+
+
+def layer_of(node: Any) -> str:
+    """Which layer a product or a look-up belongs to, from the name that the exporter gave its node."""
+    if node.op_type == "Gather":
+        return TABLES
+    path = node.name.strip("/").replace("/", ".").removeprefix("module.").removesuffix(".MatMul")
+    found = LAYER.search(path)
+    return found.group() if found else path or node.output[0]
+
+
+def layers_of(graph: Path) -> list[str]:
+    """The layers of a graph in whose place `quantize_products` puts INT8, in their order."""
+    import onnx
+
+    content = onnx.load(graph).graph
+    editing = _Editing(content, 1, packed=False)
+    return list(dict.fromkeys(layer_of(node) for node in content.node if editing.quantizes(node)))
+
+
+def quantize_products(
+    graph: Path, target: Path, *, weight_range: int, packed: bool, fp32: Collection[str] = ()
+) -> None:
     """Write a graph with each product by a constant matrix, and each table of embeddings, in INT8.
 
     Weights go from -`weight_range` to it. `packed` says that the graph packs its rows: they are the same from there on.
+    The layers `fp32` stay as they are.
     """
     import onnx
 
     model = onnx.load(graph)
     _join_reshapes(model.graph)
-    editing = _Editing(model.graph, weight_range, packed)
+    editing = _Editing(model.graph, weight_range, packed, fp32)
     nodes = [new for node in model.graph.node for new in editing.of(node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -49,13 +76,13 @@ def quantize_products(graph: Path, target: Path, *, weight_range: int, packed: b
 
 
 class _Editing:
-    def __init__(self, graph: Any, weight_range: int, packed: bool) -> None:
+    def __init__(self, graph: Any, weight_range: int, packed: bool, fp32: Collection[str] = ()) -> None:
         from onnx import helper, numpy_helper
 
         self._graph = graph
         self._make = helper.make_node
         self._to_tensor, self._to_array = numpy_helper.from_array, numpy_helper.to_array
-        self._range = weight_range
+        self._range, self._fp32 = weight_range, fp32
         self._packed = _behind_packing(graph) if packed else set()
         self._given = {tensor.name: tensor for tensor in graph.initializer}
         self._gelus = {node.output[0] for node in graph.node if node.op_type in GELUS}
@@ -65,11 +92,15 @@ class _Editing:
 
     def of(self, node: Any) -> list[Any]:
         """The nodes that replace this one."""
-        if node.op_type == "MatMul" and self._is_matrix(node.input[1]):
-            return self._product(node)
-        if node.op_type == "Gather" and self._is_matrix(node.input[0]) and not any(a.i for a in node.attribute):
-            return self._look_up(node)
-        return [node]
+        if not self.quantizes(node) or layer_of(node) in self._fp32:
+            return [node]
+        return self._product(node) if node.op_type == "MatMul" else self._look_up(node)
+
+    def quantizes(self, node: Any) -> bool:
+        """Whether it is a product by a constant matrix, or a look-up in one."""
+        if node.op_type == "MatMul":
+            return self._is_matrix(node.input[1])
+        return node.op_type == "Gather" and self._is_matrix(node.input[0]) and not any(a.i for a in node.attribute)
 
     def _is_matrix(self, name: str) -> bool:
         float32 = 1

@@ -39,15 +39,29 @@ Batching = Literal["packed", "equal_length", "alone"]
 DEFAULT_EXPORTER = "torchscript"
 
 
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build does otherwise than by default: layers that stay in FP32, and fusions of onnxruntime that are made
+    though they are slow at most sizes."""
+
+    fp32: tuple[str, ...] = ()
+    fused: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What differs, in words; empty for the default."""
+        parts = [f"{', '.join(self.fp32)} in FP32"] if self.fp32 else []
+        return "; ".join([*parts, *self.fused])
+
+
 class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a build gets: the checkpoint, a directory to fill, whether this processor's integer dot products take
-    eight-bit weights without saturating (VNNI and the like; plain AVX2 does not), and the name of the exporter that
-    writes ONNX graphs."""
+    eight-bit weights without saturating (VNNI and the like; plain AVX2 does not), the name of the exporter that
+    writes ONNX graphs, and what `slimner tune` tries."""
 
     checkpoint: Checkpoint
     directory: Path
     wide_dot_products: bool
     exporter: str = DEFAULT_EXPORTER
+    tuning: Tuning = Tuning()
 
 
 class Variant(abc.ABC):
