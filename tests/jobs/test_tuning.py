@@ -130,7 +130,7 @@ def test_layers_go_to_fp32_until_f1_is_within_the_policy_and_an_interrupted_sear
     monkeypatch.setenv("SLIMNER_CACHE", str(own))
     monkeypatch.setattr(tuning, "FUSIONS", ())  # nothing that would have to be measured
     monkeypatch.setattr(tuning, "MOST_LAYERS", 0)
-    strict, out = Policy(f1_max_drop_pp=0.01, objective={"p50": 1.0}), tmp_path / "best"
+    strict, out = Policy(f1_max_drop_pp=2.0, objective={"p50": 1.0}), tmp_path / "best"
     default = verify(artifacts["onnx-int8"]).manifest.name
 
     def interrupted(*given: object) -> None:
@@ -146,10 +146,10 @@ def test_layers_go_to_fp32_until_f1_is_within_the_policy_and_an_interrupted_sear
     made = tune(tiny_checkpoint, out, policy=strict, corpus=corpus, workload=small_workload, progress=progress)
     assert any("going on" in note for note in progress.notes)
     assert made.default.f1 is not None
-    assert made.default.f1.value < 0
+    assert made.default.f1.low < -2.0
     assert [trial.kept for trial in made.trials] == [*[False] * (len(made.trials) - 1), True]
     assert made.trials[-1].f1 is not None
-    assert made.trials[-1].f1.low >= -0.01
+    assert made.trials[-1].f1.low >= -2.0
     assert made.tuning.endswith("in FP32")
     assert made.exit_code == 0
     assert verify(out).manifest.name == made.artifact != default
