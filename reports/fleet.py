@@ -44,7 +44,9 @@ class Choice(Record, frozen=True, kw_only=True):
 class FleetVerdict(Record, frozen=True, kw_only=True):
     """One checkpoint on one workload: a choice for each kind of machine, and the variant that serves all, if any.
 
-    `because` says why it does, or why none does; `needs_own` are the kinds that need another bundle.
+    `because` says why it does, or why none does; `needs_own` are the kinds that need another bundle. Each kind has
+    built its own artifacts: on `to_verify`, whose instruction sets differ from the first kind's, the bundle itself is
+    still to be checked.
     """
 
     checkpoint: str
@@ -53,6 +55,7 @@ class FleetVerdict(Record, frozen=True, kw_only=True):
     serves_all: str | None
     because: str
     needs_own: tuple[str, ...] = ()
+    to_verify: tuple[str, ...] = ()
 
 
 class Sweep(Record, frozen=True, kw_only=True):
@@ -68,13 +71,28 @@ Measured = tuple[CellResult, Results]
 
 
 def verdicts(
-    measured: Sequence[Measured], policy_of: Callable[[Machine], Policy], complexity: Mapping[str, int]
+    measured: Sequence[Measured],
+    policy_of: Callable[[Machine], Policy],
+    complexity: Mapping[str, int],
+    failed: Sequence[CellResult] = (),
 ) -> list[FleetVerdict]:
-    """A verdict for each checkpoint and workload; timings of different kinds of machine are never compared."""
+    """A verdict for each checkpoint and workload; timings of different kinds of machine are never compared.
+
+    A kind of machine of which only `failed` cells are there leaves open whether one bundle serves all.
+    """
     groups: dict[tuple[str, str], list[Measured]] = {}
     for cell, results in measured:
         groups.setdefault((cell.checkpoint, cell.workload), []).append((cell, results))
-    return [_verdict(key, group, policy_of, complexity) for key, group in groups.items()]
+    return [
+        _verdict(
+            key,
+            group,
+            policy_of,
+            complexity,
+            {cell.kind for cell in failed if (cell.checkpoint, cell.workload) == key},
+        )
+        for key, group in groups.items()
+    ]
 
 
 def _verdict(
@@ -82,12 +100,22 @@ def _verdict(
     group: Sequence[Measured],
     policy_of: Callable[[Machine], Policy],
     complexity: Mapping[str, int],
+    failed: set[str],
 ) -> FleetVerdict:
     kinds: dict[str, list[Measured]] = {}
     for cell, results in group:
         kinds.setdefault(cell.kind, []).append((cell, results))
     choices = [_choice(kind, own, policy_of, complexity) for kind, own in kinds.items()]
-    variant, because, own = _one_for_all(choices, kinds, complexity)
+    variant: str | None
+    if lacking := sorted(failed - set(kinds)):
+        variant, because, own = None, f"no results of {', '.join(lacking)}", list[str]()
+    else:
+        variant, because, own = _one_for_all(choices, kinds, complexity)
+    sets = {kind: measured[0][0].machine.instructions for kind, measured in kinds.items()}
+    first = next(iter(sets.values()))
+    to_verify = [kind for kind, instructions in sets.items() if instructions != first] if variant else []
+    if to_verify:
+        because += f"; each kind built its own: check the bundle with slimner verify on {', '.join(to_verify)}"
     return FleetVerdict(
         checkpoint=key[0],
         workload=key[1],
@@ -95,6 +123,7 @@ def _verdict(
         serves_all=variant,
         because=because,
         needs_own=tuple(own),
+        to_verify=tuple(to_verify),
     )
 
 

@@ -57,12 +57,13 @@ def sweep(
         told = [_told(cell, machine, ended) for cell, machine, ended in found]
         told.sort(key=lambda one: (one[0].kind, one[0].checkpoint, one[0].workload, one[0].threads))
         measured: list[Measured] = [(cell, ended) for cell, ended in told if isinstance(ended, Results)]
+        failed = [cell for cell, results in told if results is None]
         names = dict.fromkeys(name for _, results in measured for name in results.settings.variants)
         record = Sweep(
             slimner=importlib.metadata.version("slimner"),
             started=started,
             cells=tuple(cell for cell, _ in told),
-            verdicts=tuple(verdicts(measured, policies.of, complexity(names))),
+            verdicts=tuple(verdicts(measured, policies.of, complexity(names), failed)),
         )
         write_json(directory / SWEEP, record)
     return record

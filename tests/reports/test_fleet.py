@@ -57,6 +57,9 @@ def test_one_bundle_serves_kinds_that_have_one_winner_and_the_same_answers() -> 
     assert [choice.variant for choice in found.choices] == ["int8", "int8"]
     assert found.serves_all == "int8"
     assert not found.needs_own
+    assert found.to_verify == (kind_of(SMALL),), "another instruction set built another artifact"
+    alike = msgspec.structs.replace(LARGE, kernel="another")
+    assert verdict(measured(LARGE, GOOD), measured(alike, GOOD)).to_verify == ()
 
 
 def test_a_kind_that_answers_otherwise_needs_its_own_and_another_variant_may_serve_all() -> None:
@@ -101,3 +104,11 @@ def test_other_corpora_or_checkpoints_are_not_compared() -> None:
     assert "different corpora" in verdict(measured(LARGE, GOOD), measured(SMALL, corpus)).because
     model = msgspec.structs.replace(GOOD, checkpoint=msgspec.structs.replace(GOOD.checkpoint, sha256="other"))
     assert "different checkpoints" in verdict(measured(LARGE, GOOD), measured(SMALL, model)).because
+
+
+def test_a_kind_without_results_leaves_it_open_whether_one_bundle_serves_all() -> None:
+    missing = msgspec.structs.replace(measured(SMALL, GOOD)[0], directory=None, failed="no worker is left")
+    (found,) = verdicts([measured(LARGE, GOOD)], lambda machine: Policy(), SIMPLE, [missing])
+    assert [choice.variant for choice in found.choices] == ["int8"]
+    assert found.serves_all is None
+    assert found.because == f"no results of {kind_of(SMALL)}"
