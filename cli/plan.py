@@ -15,16 +15,16 @@ from . import options
 LIMIT = options.Quantity("time", MILLISECONDS, "120ms")
 
 
-@click.command(short_help="How many machines a rate takes, and what that costs.")
+@click.command(short_help="Compute how many machines a rate of texts needs, and their cost.")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     required=True,
     metavar="PER_S",
-    help="Texts a second that are to be answered.",
+    help="Texts a second to be answered.",
 )
-@click.option("--p95", type=LIMIT, required=True, metavar="TIME", help="Longest p95, as 120ms.")
+@click.option("--p95", type=LIMIT, required=True, metavar="TIME", help="Limit on p95, such as 120ms.")
 @click.option(
     "--price",
     "prices",

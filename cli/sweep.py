@@ -15,7 +15,7 @@ from . import options
 from .progress import Steps
 
 
-@click.command(short_help="Many runs, on one machine or many, and a verdict for each kind of machine.")
+@click.command(short_help="Do many runs, on one machine or many, with a verdict for each kind of machine.")
 @click.argument("plan", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--out",
@@ -34,9 +34,9 @@ from .progress import Steps
     "--workers",
     type=click.IntRange(1),
     default=None,
-    help="With --scheduler: wait until as many workers have joined. [default: 1]",
+    help="With --scheduler: wait until this many workers have joined. [default: 1]",
 )
-@click.option("--fresh", is_flag=True, help="Measure everything again, also cells that are finished.")
+@click.option("--fresh", is_flag=True, help="Measure everything again, including finished cells.")
 @options.output
 def sweep(plan: Path, out: Path, scheduler: str | None, workers: int | None, fresh: bool, as_json: bool) -> int:
     """Run every checkpoint on every workload with every number of threads that PLAN names, a TOML file, and choose the
