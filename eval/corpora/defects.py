@@ -46,8 +46,8 @@ RULES = {
             "most tokens are numbers",
             advice="say which column holds the words: --columns token=2,tag=3",
         ),
-        Rule("stray-inside", "an entity goes on (I, M, E, L) that has not begun", "it begins there"),
-        Rule("unclosed", "an entity that has to end with E or L does not", "it ends where its tags end"),
+        Rule("stray-inside", "an entity continues (I, M, E, L) without having begun", "it begins there"),
+        Rule("unclosed", "an entity that must end with E or L does not", "it ends where its tags end"),
         Rule(
             "malformed",
             "a line or element is not what the format says",
@@ -71,14 +71,14 @@ RULES = {
         ),
         Rule(
             "inclusive-end",
-            "an entity ends with its last character, not behind it, as the text stated for it shows",
-            "moved behind it",
+            "an entity ends with its last character, not after it, as the text stated for it shows",
+            "moved to after it",
         ),
         Rule("lone-surrogate", "half of a surrogate pair", "becomes U+FFFD"),
         Rule("white-space-edge", "an entity begins or ends with white space", "trimmed"),
-        Rule("empty-entity", "an entity has nothing but white space", "left out"),
+        Rule("empty-entity", "an entity is only white space", "left out"),
         Rule("repeated-entity", "the same entity twice", "taken once"),
-        Rule("overlap", "two entities overlap", "the longer is kept; of two as long, the one written first"),
+        Rule("overlap", "two entities overlap", "the longer is kept; of two equally long, the first one"),
         Rule(
             "cut-word",
             "an entity begins or ends inside one of the given words",
@@ -95,9 +95,9 @@ RULES = {
         Rule(
             "discontinuous",
             "an entity is in pieces with text between them",
-            "left out; pieces with nothing but white space between them are one entity",
+            "left out, unless only white space is between the pieces: then they are one entity",
         ),
-        Rule("empty-sentence", "a sentence has nothing that could be scored", "left out"),
+        Rule("empty-sentence", "a sentence has nothing to score", "left out"),
         Rule(
             "lengths",
             "a row has a different number of tags and tokens",

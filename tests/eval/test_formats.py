@@ -165,8 +165,8 @@ def test_the_scheme_is_recognised(text: str, scheme: str) -> None:
     ("text", "said"),
     [
         ("Li PROPN\nLei PROPN\nworks VERB\n", "no column has tags"),
-        ("B-PER Li\nI-PER Lei\nO works\n", "holds tags; say .*--columns token=2,tag=1"),
-        ("PER Li\nPER Lei\nO works\n", "holds tags; say .*--columns token=2,tag=1"),
+        ("B-PER Li\nI-PER Lei\nO works\n", "holds tags; name .*--columns token=2,tag=1"),
+        ("PER Li\nPER Lei\nO works\n", "holds tags; name .*--columns token=2,tag=1"),
         ("NNP Li B-PER\nNNP Lei I-PER\nVBZ works O\n", "holds parts of speech; .*--columns token=2,tag=3"),
         ("1 B-PER Li\n2 I-PER Lei\n3 O works\n", "holds tags; .*--columns token=3,tag=2"),
         ("1 B-PER\n2 I-PER\n3 O\n", "3 of 3 tokens are numbers"),

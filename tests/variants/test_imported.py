@@ -181,7 +181,7 @@ def a_token_more(directory: Path, model: onnx.ModelProto) -> None:
             renamed("attention_mask", "position_ids"),
             r"takes position_ids, which slimner does not provide; it provides input_ids",
         ),
-        (renamed("input_ids", "attention"), "takes attention, which slimner does not give"),
+        (renamed("input_ids", "attention"), "takes attention, which slimner does not provide"),
         (fixed, r"takes input_ids in the fixed shape \w+ x 128"),
         (half, r"takes input_ids as tensor\(int32\), not as tensor\(int64\)"),
         (embeddings, r"gives last_hidden_state of 3 axes, input_ids of 2 axes, not logits"),
