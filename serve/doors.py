@@ -14,14 +14,14 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from flask import Request, Response
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..core.errors import UserError
 from .problems import ProblemError
+
+if TYPE_CHECKING:  # who reads settings needs no Flask
+    from flask import Request, Response
 
 PUBLIC = frozenset({"page", "assets", "docs", "docs_file", "healthz", "readyz", "openapi"})
 """Endpoints that need no token and may be linked from other pages. All others are closed."""
@@ -100,6 +100,8 @@ class Doors:
         self._check_host(request)
         origin = self._check_origin(request)
         if origin and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            from flask import Response
+
             return Response(status=204, headers=PREFLIGHT)
         if self.token and request.endpoint not in PUBLIC:
             self._check_token(request)
@@ -229,6 +231,8 @@ def behind(application: Application, proxies: tuple[Network, ...]) -> Applicatio
     """The application, told by `X-Forwarded-...` who asked for what, where a proxy that was named says so."""
     if not proxies:
         return application
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
     told = ProxyFix(application, x_for=1, x_proto=1, x_host=1, x_prefix=1)
 
     def choose(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

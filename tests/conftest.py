@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("slimner")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script: children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and then commands break the lines of their pipes
 os.environ.setdefault("SLIMNER_MEASURE_TOGETHER", "1")  # tests beside each other, and beside other runs of pytest
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]

@@ -15,6 +15,7 @@ from slimner.bench.server import family, gunicorn, serving
 from slimner.core.errors import ChildError
 from slimner.core.ledger_records import ServerPoint
 from slimner.core.records import Measuring
+from slimner.reports.content import Points
 from slimner.reports.ledger import fit, server
 from slimner.variants import open_predictor
 
@@ -57,7 +58,8 @@ def test_the_curve_tells_how_many_workers_fit(points: list[ServerPoint]) -> None
     base, each = line
     assert each > 5_000_000
     section = server(points, int(base + 3.5 * each))
-    assert any(remark.startswith("without preload") and "3 worker(s) fit" in remark for remark in section.remarks)
+    remarks = [said for part in section.parts if isinstance(part, Points) for _, said in part.items]
+    assert any(remark.startswith("without preload") and "3 worker(s) fit" in remark for remark in remarks)
 
 
 def test_a_served_answer_is_the_predictors_and_a_bad_request_is_told_so(artifacts: dict[str, Path]) -> None:
@@ -68,7 +70,9 @@ def test_a_served_answer_is_the_predictors_and_a_bad_request_is_told_so(artifact
         assert len(family(service.process)) >= 2
 
         def post(body: bytes) -> bytes:
-            with urllib.request.urlopen(urllib.request.Request(service.url, body), timeout=30) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(service.url, body, {"Content-Type": "application/json"}), timeout=30
+            ) as answer:
                 return bytes(answer.read())
 
         expected = open_predictor(artifact)(text)

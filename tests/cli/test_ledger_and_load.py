@@ -71,6 +71,7 @@ def test_what_a_ledger_cannot_look_at_is_refused(slimner: Slimner, arguments: tu
     assert said in done.stderr
 
 
+@pytest.mark.alone
 def test_a_server_is_loaded_and_its_answers_are_compared(
     slimner: Slimner, artifacts: dict[str, Path], small_workload: Path
 ) -> None:

@@ -299,6 +299,7 @@ def test_diff_lists_entities_with_their_sentences(
     assert "finds what" in same.stdout
 
 
+@pytest.mark.alone
 def test_calibration_is_kept_and_told_by_a_gate_whose_margins_it_does_not_widen(
     slimner: Slimner, artifacts: dict[str, Path], small_workload: Path, small_corpus: Path, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ broken = "slimner_test_plugin:BROKEN"
 lacking = "slimner_test_plugin:LACKING"
 misnamed = "slimner_test_plugin:ROUNDED"
 unimportable = "slimner_no_such_module:VARIANT"
-torch-bf16 = "my_variants:VARIANT"
+own-bf16 = "my_variants:VARIANT"
 [tool.setuptools]
 py-modules = ["slimner_test_plugin", "my_variants"]
 """
@@ -118,7 +118,7 @@ def test_a_plugin_is_listed_with_what_it_lacks(slimner: Slimner, plugin: dict[st
     assert "a_module_that_is_not_there" in listed["lacking"]["note"]
 
 
-@pytest.mark.parametrize(("name", "farthest"), [("rounded", 0.25), ("torch-bf16", 4)])
+@pytest.mark.parametrize(("name", "farthest"), [("rounded", 0.25), ("own-bf16", 4)])
 def test_a_plugin_and_the_one_in_the_docs_are_built_and_scored(
     slimner: Slimner,
     plugin: dict[str, str],
@@ -172,7 +172,8 @@ def test_variants_that_break_hang_or_lack_something_are_rows_with_reasons_and_th
 
 def test_plugins_that_cannot_be_loaded_do_not_stop_a_run_that_did_not_name_them(plugin: dict[str, str]) -> None:
     code = (
-        "from slimner.jobs.running import _chosen; chosen, broken = _chosen(None, 'fp32');"
+        "from slimner.jobs.running import _chosen; from slimner.variants import resolve_checkpoint;"
+        "chosen, broken = _chosen(None, 'fp32', resolve_checkpoint('news-zh'));"
         "print([v.name for v in chosen][:2], {f.variant: f.reason for f in broken})"
     )
     environment = {**os.environ, **plugin}
