@@ -72,6 +72,8 @@ VARIABLES = {
     "SLIMNER_CACHE": "the cache: artifacts, journals of interrupted runs, calibrations [default: .slimner]",
     "SLIMNER_DEBUG": "any value: `--debug` for every command",
     "SLIMNER_LOG_LEVEL": "log level of the server: debug, info, warning, error [default: info]",
+    "SLIMNER_PORTABLE": "any value: `onnx-int8` is built with weights of seven bits, which no processor saturates; for "
+    "an artifact that is deployed on other processors than this one",
     "SLIMNER_PRELOAD": "0: each worker of the server loads its own model, instead of sharing one [default: 1]",
     "SLIMNER_MEASURE_TOGETHER": "any value: a measurement does not wait while another slimner process measures",
     "SLIMNER_TOKEN": "the token itself, in place of `--token-file`",

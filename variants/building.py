@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -61,6 +62,11 @@ def key_of(
     return artifact_key(checkpoint.sha256, variant.name, describe().instructions, tools)
 
 
+def _portable() -> bool:
+    """Whether INT8 weights are to be kept to seven bits, which no processor saturates, whatever this one can do."""
+    return bool(os.environ.get("SLIMNER_PORTABLE"))
+
+
 def _tools(
     variant: Variant, exporter_name: str, checkpoint: Checkpoint, tuning: Tuning | None = None
 ) -> dict[str, str]:
@@ -71,6 +77,8 @@ def _tools(
     modules = {need.partition(".")[0] for need in (*variant.run_needs, *variant.build_needs)}
     needed = sorted({name for module in modules for name in found.get(module, ())})
     tools = versions(("slimner", "numpy", "tokenizers", *needed)) | dict([VARIANTS.distribution(variant.name)])
+    if variant.precision == "int8" and _portable():
+        tools["weights"] = "for every processor"
     if variant.imports:
         graph = the_graph(checkpoint)
         tools["graph"] = f"{graph.name} {sha256_of([sha256_file(path) for path in files_of(graph)])}"
@@ -138,7 +146,7 @@ def build_in_child(
     started = time.perf_counter()
     source, chosen = fitted(source) if source.weights else fitted_to_graph(source), VARIANTS.get(variant)
     machine = describe()
-    wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets))
+    wide = bool(WIDE_DOT_PRODUCTS & set(machine.instruction_sets)) and not _portable()
     context = BuildContext(
         checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name, tuning=tuning
     )
