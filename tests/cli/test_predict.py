@@ -167,16 +167,21 @@ def test_standard_input_goes_on_too_and_another_one_is_refused(
     texts: Path, undisturbed: Path, artifacts: dict[str, Path], tmp_path: Path, slimner: Slimner
 ) -> None:
     out = tmp_path / "out" / "found.jsonl"
-    with texts.open("rb") as file, started(artifacts["onnx-int8"], "--out", out, stdin=file.fileno()) as process:
-        assert wait_for(process, out.with_name("found.jsonl.part"), undisturbed.stat().st_size // 2)
-        time.sleep(1.2)  # until its state is kept
+    state = out.with_name("found.jsonl.part.json")
+    lines = iter(texts.read_bytes().splitlines(keepends=True)[:-1])
+    with started(artifacts["onnx-int8"], "--out", out, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        while not (state.exists() and json.loads(state.read_bytes())["bytes"]):  # slowly, so that there is more to come
+            process.stdin.write(next(lines))
+            process.stdin.flush()
+            time.sleep(0.005)
         process.kill()
     other = tmp_path / "other.txt"
     other.write_bytes(b"x" + texts.read_bytes())
     with other.open("rb") as file, started(artifacts["onnx-int8"], "--out", out, stdin=file.fileno()) as process:
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 2
-        assert b"standard input is not what it was" in stderr
+        assert b"standard input has changed" in stderr
     with texts.open("rb") as file, started(artifacts["onnx-int8"], "--out", out, stdin=file.fileno()) as process:
         assert process.wait(60) == 0
     assert same(out, undisturbed)
