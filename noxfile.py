@@ -40,8 +40,8 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     workers = ("--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal")
-    session.run("pytest", "-m", "not browser and not alone", *workers)
-    session.run("pytest", "-m", "alone")
+    session.run("pytest", "-m", "not browser and not alone", "--durations=20", *workers)
+    session.run("pytest", "-m", "alone", "--durations=10")
 
 
 @nox.session

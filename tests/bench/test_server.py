@@ -90,7 +90,7 @@ def test_a_server_that_cannot_start_says_what_it_wrote(tmp_path: Path) -> None:
     command, environment = gunicorn(tmp_path, workers=1, preload=True, threads=1)
     with pytest.raises(ChildError) as caught, serving(command, environment, workers=1, timeout_s=60):
         pass
-    assert "did not come up" in caught.value.message
+    assert "did not start" in caught.value.message
     assert str(tmp_path) in caught.value.stderr_tail
 
 

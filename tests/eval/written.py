@@ -128,6 +128,15 @@ def doccano(sentences: Sequence[Sentence], key: str) -> str:
     return "\n".join(json.dumps(row) for row in rows)
 
 
+def fits_both_ways(sentence: Sentence) -> bool:
+    """Whether an entity's UTF-16 offsets, taken for code points, lead to the same characters in another place."""
+    for start, end, _ in sentence.entities:
+        moved = len(sentence.text[:start].encode("utf-16-le")) // 2
+        if moved != start and sentence.text[moved : moved + end - start] == sentence.text[start:end]:
+            return True
+    return False
+
+
 def label_studio(sentences: Sequence[Sentence], *, utf16: bool = False) -> str:
     """Label Studio's export of tasks; `utf16` counts as JavaScript does."""
 

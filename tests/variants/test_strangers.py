@@ -290,6 +290,6 @@ def test_a_narrow_classifier_made_wide_is_still_the_same_export(copy: Path, tmp_
     tensors["classifier.weight"] *= 4000
     save_file(tensors, copy / "model.safetensors", {"format": "pt"})
     (tmp_path / "out").mkdir()
-    manifest = build_in_child(resolve_checkpoint(str(copy)), "fp32", tmp_path / "out", "k", "torchscript")
+    manifest = build_in_child(resolve_checkpoint(str(copy)), "fp32", tmp_path / "out", "k", "torchscript", None)
     assert manifest.parity.max_abs_logit_difference <= FP32_TOLERANCE * USUAL_RANGE
     assert manifest.parity.tag_agreement == 1
