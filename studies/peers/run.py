@@ -143,7 +143,8 @@ Each in a process of its own, one thread, the same texts one at a time.
 {bare}
 
 With random weights logits lie close together, so INT8 of every engine changes answers that a trained model would keep.
-slimner's answers are not in the last column: an I- tag without its B- begins no entity there, and random weights give many.
+slimner's answers are not in the last column: an I- tag without its B- begins no entity there, and random weights give
+many.
 """
     if given.out:
         write_text(given.out, page)
