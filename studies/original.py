@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common import artifact_of, settings, where_and_when
@@ -49,9 +50,9 @@ for text in open(sys.argv[2], encoding="utf-8").read().splitlines()[:20]:
 """
 
 
-def some_texts(path: Path, count: int, longest: int) -> Path:
-    """`count` texts of the embedded workload up to `longest` characters, evenly over their lengths."""
-    texts = sorted((t for t in read_workload("news-zh").texts if len(t) <= longest), key=len)
+def some_texts(path: Path, count: int, longest: int, suits: Callable[[str], bool] = lambda text: True) -> Path:
+    """`count` texts of the embedded workload that suit, up to `longest` characters, evenly over their lengths."""
+    texts = sorted((t for t in read_workload("news-zh").texts if len(t) <= longest and suits(t)), key=len)
     chosen = [texts[round(i * (len(texts) - 1) / (count - 1))] for i in range(count)]
     path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
     return path

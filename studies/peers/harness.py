@@ -24,7 +24,6 @@ sys.path.insert(0, str(HERE.parent))
 
 from common import artifact_of  # noqa: E402
 from original import some_texts  # noqa: E402
-from slimner.bench import read_workload  # noqa: E402
 from slimner.core.machine import thread_environment  # noqa: E402
 
 ENVIRONMENTS = {
@@ -97,25 +96,17 @@ def say(what: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {what}\n")
 
 
-def known_texts(path: Path, checkpoint: Path, count: int, longest: int) -> Path:
-    """Like `some_texts`, of those that no tokenizer changes: ModelScope's loses its place at an unknown token."""
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-
-    def unchanged(text: str) -> bool:
-        return tokenizer.encode(text, add_special_tokens=False).tokens == list(text)
-
-    texts = sorted((t for t in read_workload("news-zh").texts if len(t) <= longest and unchanged(t)), key=len)
-    chosen = [texts[round(i * (len(texts) - 1) / (count - 1))] for i in range(count)]
-    path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
-    return path
-
-
 class Harness:
     """Environments, models and measurements below one directory."""
 
     def __init__(self, work: Path, checkpoint: Path, seconds: int) -> None:
         self.work, self.checkpoint, self.seconds = work, checkpoint, seconds
-        self.texts = known_texts(work / "texts.txt", checkpoint, 40, 50)
+        tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+
+        def unchanged(text: str) -> bool:  # ModelScope's tokenizer loses its place at an unknown token
+            return tokenizer.encode(text, add_special_tokens=False).tokens == list(text)
+
+        self.texts = some_texts(work / "texts.txt", 40, 50, unchanged)
         self.calibration = some_texts(work / "calibration.txt", 100, 200)
         bodies = [json.dumps({"text": text}) for text in self.texts.read_text(encoding="utf-8").splitlines()]
         self.bodies = work / "bodies.jsonl"

@@ -37,7 +37,6 @@ def test_the_products_are_those_of_the_weights_and_the_groups_add_up(
     names = {group.name for group in found.groups}
     assert {PRODUCTS, "normalization", "attention"} <= names
     assert (QUANTIZING in names) == (variant == "onnx-int8")
-    assert found.why
 
 
 def test_torch_is_profiled_too_and_the_command_says_what_bounds_it(
