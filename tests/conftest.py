@@ -24,7 +24,11 @@ hypothesis.settings.load_profile("slimner")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script: children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and then commands break the lines of their pipes
+# What a CI system and pytest-xdist set, and commands read: width of lines, colour, the commit.
+for name in list(os.environ):
+    if name in ("CI", "COLUMNS", "NO_COLOR") or name.startswith(("CI_", "GITHUB_")):
+        del os.environ[name]
+
 os.environ.setdefault("SLIMNER_MEASURE_TOGETHER", "1")  # tests beside each other, and beside other runs of pytest
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
