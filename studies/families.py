@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from slimner.core.store import write_json, write_text
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, Predictor, open_predictor, resolve_checkpoint
 from slimner.variants.building import build_in_child, key_of
+from slimner.variants.variant import Tuning
 
 NAMES = ("fp32", "dynamic-int8", "onnx-fp32", "onnx-int8")
 TIMEOUT_S = 900.0
@@ -56,6 +58,7 @@ class Tried(msgspec.Struct, kw_only=True):
 
 def try_family(family: str, model: str, target: Path) -> None:
     """One family, in a process of its own; the record is written whatever happens."""
+    os.setsid()  # what it starts ends with it
     tried = Tried(family=family, model=model)
     with tempfile.TemporaryDirectory(prefix="families-") as temporary:
         os.environ["SLIMNER_CACHE"] = str(Path(temporary) / "cache")
@@ -88,7 +91,7 @@ def _through(directory: Path, temporary: Path, tried: Tried) -> None:
         variant, target = VARIANTS.get(name), temporary / f"{name}-{exporter}"
         target.mkdir()
         try:
-            build_in_child(source, name, target, key_of(source, variant, exporter), exporter)
+            build_in_child(source, name, target, key_of(source, variant, exporter), exporter, Tuning())
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else f"unforeseen: {_line(error)}"
         else:
@@ -103,17 +106,17 @@ def _through(directory: Path, temporary: Path, tried: Tried) -> None:
         return
     reference = predictors["fp32"]
     tried.window = reference.body + reference.tokenizer.num_special_tokens_to_add(False)
-    if (onnx := predictors.get("onnx-fp32")) is None:
-        return
-    for length in (1, 7, tried.window):
-        ids = np.random.default_rng(length).integers(5, reference.tokenizer.get_vocab_size(), length)
-        expected, got = reference.model(ids), onnx.model(ids)
-        tried.difference[str(length)] = float(np.abs(expected - got).max() / max(10.0, float(np.ptp(expected))))
     long, short = window_texts(tried.window)
-    expected, got = (each.logits(each.encode(long)) for each in (reference, onnx))
-    assert len(expected) > tried.window
-    tried.beyond = float((expected.argmax(1) == got.argmax(1)).mean())
-    name = "onnx-int8" if "onnx-int8" in predictors else "onnx-fp32"
+    if onnx := predictors.get("onnx-fp32"):
+        for length in (1, 7, tried.window):
+            ids = np.random.default_rng(length).integers(5, reference.tokenizer.get_vocab_size(), length)
+            expected, got = reference.model(ids), onnx.model(ids)
+            assert np.isfinite(expected).all() and np.isfinite(got).all()
+            tried.difference[str(length)] = float(np.abs(expected - got).max() / max(10.0, float(np.ptp(expected))))
+        expected, got = (each.logits(each.encode(long)) for each in (reference, onnx))
+        assert len(expected) > tried.window
+        tried.beyond = float((expected.argmax(1) == got.argmax(1)).mean())
+    name = next(name for name in reversed(NAMES) if name in predictors)
     tried.served = _served(temporary / f"{name}-torchscript", predictors[name], (short, long))
 
 
@@ -134,6 +137,7 @@ def _served(artifact: Path, predictor: Predictor, texts: tuple[str, ...]) -> str
                 break
             except OSError:
                 time.sleep(0.2)
+        found = 0
         for text in texts:
             body = json.dumps({"text": text}).encode()
             asked = urllib.request.Request(
@@ -143,12 +147,13 @@ def _served(artifact: Path, predictor: Predictor, texts: tuple[str, ...]) -> str
             expected = [(entity.start, entity.end, entity.type) for entity in predictor(text)]
             if [(e["start"], e["end"], e["type"]) for e in answer["entities"]] != expected:
                 return "other entities than the predictor's"
+            found += len(expected)
     except OSError as error:
         return f"no answer: {_line(error)}; {(artifact.parent / 'server.log').read_text()[-300:]}"
     finally:
         server.terminate()
         server.wait()
-    return "yes"
+    return "yes" if found else "it answered, but there was no entity to compare"
 
 
 def page(records: Mapping[str, Tried], untried: Sequence[str] = ()) -> str:
@@ -165,7 +170,10 @@ def page(records: Mapping[str, Tried], untried: Sequence[str] = ()) -> str:
         if found:
             reasons.append(f"- `{one.family}`: " + "; ".join(_plain(reason) for reason in found))
     headings = ("family", "window", *NAMES, "dynamo", "difference", "beyond", "served")
-    whole = sum(all(one.built.get(name) == "yes" for name in NAMES) and one.served == "yes" for one in records.values())
+    whole = sum(
+        all(one.built.get(name) == "yes" for name in NAMES) and one.beyond == 1 and one.served == "yes"
+        for one in records.values()
+    )
     return (
         "\n\n".join(
             (
@@ -175,7 +183,7 @@ def page(records: Mapping[str, Tried], untried: Sequence[str] = ()) -> str:
                 "exporter. "
                 "`difference`: the largest one of `onnx-fp32`'s logits at the lengths 1, 7 and the window, relative to "
                 "their range. `beyond`: tags that are the same on a text longer than the window. `served`: a server "
-                "answers what the predictor does, on a short text and on that one.",
+                "of the last variant that was built answers what the predictor does, on a short text and on that one.",
                 f"{whole} of {len(records)} families that were tried go through all of it. {where_and_when()}",
                 markdown(headings, lines),
                 "## What was refused, and why",
@@ -217,7 +225,7 @@ def main() -> None:
         process.start()
         process.join(TIMEOUT_S)
         if process.is_alive():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.join()
         if not record.is_file():
             reason = f"its process ended with {process.exitcode}" if process.exitcode != -9 else "took too long"
