@@ -202,6 +202,12 @@ def ties(session: nox.Session) -> None:
 
 
 @nox.session
+def distillation(session: nox.Session) -> None:
+    """What a BERT keeps with fewer layers; wants `-- --msra DIRECTORY`, half an hour, goes on where it stopped."""
+    _study(session, "distillation")
+
+
+@nox.session
 def original(session: nox.Session) -> None:
     """The tables of docs/evidence/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/evidence/original.md")

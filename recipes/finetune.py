@@ -1,4 +1,4 @@
-"""Train a tagger on any labelled corpus that slimner reads: from a checkpoint that is there, or a small English one.
+"""Train a tagger on any labelled corpus that slimner reads: from a checkpoint that is there, or a small BERT.
 
     python recipes/finetune.py zoo/news_zh/checkpoint --train cluener/train.bio --dev cluener/dev.bio \
         --out cluener-checkpoint --work .cluener
@@ -6,9 +6,11 @@
         --out wnut17-checkpoint --work .wnut17 --epochs 10
 
 The first continues a checkpoint: its encoder and tokenizer, and a new head for the types of the training file. The
-second starts from random weights: a cased WordPiece vocabulary made from the training file, and a small BERT. The
-average of the weights over the last steps is what is kept. The F1 printed is slimner's own, on `--dev`; a run can be
-stopped and goes on from the last saved step in `--work`.
+second starts from random weights: a cased WordPiece vocabulary made from the training file, and a small BERT of
+`--layers` and `--width`; `characters` in place of `wordpiece` makes a token of every character. With a checkpoint,
+`--layers` changes their number: a deep model learns fastest as a shallow one that grows. The average of the weights
+over the last steps is what is kept. The F1 printed is slimner's own, on `--dev`. Ctrl-C stops a run, and the same
+command goes on from `--work`.
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ import argparse
 import json
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import running
 import torch
+from layers import with_layers
 from news_zh.batches import batches, pad
 from news_zh.trainer import Trainer
+from news_zh.vocabulary import build_tokenizer, packed
 from slimner.eval import Corpus, read_corpus
 from slimner.eval.scoring import predict, score
 from slimner.variants.labels import Labels
@@ -38,7 +44,7 @@ from transformers import (
 )
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-SCRATCH = "wordpiece"
+SCRATCH = ("wordpiece", "characters")
 WINDOW = 256
 
 Row = tuple[list[int], list[int]]  # token ids with special ones, and the tag of each, -100 where none is asked for
@@ -60,21 +66,44 @@ def word_pieces(corpus: Corpus, size: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=WINDOW, **names)
 
 
-def small_bert(vocabulary: int, tags: list[str]) -> BertForTokenClassification:
-    """A BERT of four layers of width 256 with random weights."""
-    return BertForTokenClassification(
-        BertConfig(
-            vocab_size=vocabulary,
-            hidden_size=256,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            intermediate_size=1024,
-            max_position_embeddings=WINDOW,
-            id2label=dict(enumerate(tags)),
-            label2id={tag: i for i, tag in enumerate(tags)},
-            pad_token_id=0,
-        )
+def character_pieces(corpus: Corpus, size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of single characters: the `size` most frequent ones of the corpus's texts."""
+    seen = Counter(c for sentence in corpus.sentences for c in sentence.text if not c.isspace())
+    return packed(build_tokenizer([*SPECIAL, *(c for c, _ in seen.most_common(size - len(SPECIAL)))]))
+
+
+def small_bert(vocabulary: int, tags: list[str], layers: int = 4, width: int = 256) -> BertForTokenClassification:
+    """A BERT of random weights. Positions begin as sines, so that little data is enough to learn what near means."""
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        max_position_embeddings=WINDOW,
+        id2label=dict(enumerate(tags)),
+        label2id={tag: i for i, tag in enumerate(tags)},
+        pad_token_id=0,
     )
+    model = BertForTokenClassification(config)
+    angles = torch.arange(WINDOW)[:, None] / 1000 ** (torch.arange(0, width, 2) / width)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+    with torch.no_grad():
+        model.bert.embeddings.position_embeddings.weight.copy_(waves * config.initializer_range)
+    return model
+
+
+def begin_vectors(model: Any, fast: PreTrainedTokenizerFast, other: str) -> None:
+    """The vectors of tokens that another checkpoint knows begin as its own, turned at random to the model's width."""
+    known = PreTrainedTokenizerFast.from_pretrained(other).get_vocab()
+    theirs = AutoModelForTokenClassification.from_pretrained(other).get_input_embeddings().weight.detach()
+    mine = model.get_input_embeddings().weight.detach()
+    width = max(mine.shape[1], theirs.shape[1])
+    turn = torch.linalg.qr(torch.randn(width, width)).Q[: theirs.shape[1], : mine.shape[1]]
+    turned = (theirs - theirs.mean(0)) @ turn
+    for token, place in fast.get_vocab().items():
+        if token in known:
+            mine[place] = turned[known[token]] * (model.config.initializer_range / turned.std())
 
 
 def predictor_of(model: Any, fast: PreTrainedTokenizerFast) -> Predictor:
@@ -121,13 +150,15 @@ def dev_f1(predictor: Predictor, corpus: Corpus) -> float:
 def train(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    work: Path = arguments.work
-    work.mkdir(parents=True, exist_ok=True)
+    running.same_settings(arguments)
     corpus, dev = read_corpus(arguments.train), read_corpus(arguments.dev)
     tags = ["O", *(f"{prefix}-{kind}" for kind in corpus.types for prefix in "BI")]
-    if arguments.base == SCRATCH:
-        fast = word_pieces(corpus, arguments.vocabulary)
-        model: Any = small_bert(len(fast), tags)
+    if arguments.base in SCRATCH:
+        pieces = word_pieces if arguments.base == "wordpiece" else character_pieces
+        fast = pieces(corpus, arguments.vocabulary)
+        model: Any = small_bert(len(fast), tags, arguments.layers or 4, arguments.width)
+        if arguments.vectors:
+            begin_vectors(model, fast, arguments.vectors)
     else:
         fast = PreTrainedTokenizerFast.from_pretrained(arguments.base)
         model = AutoModelForTokenClassification.from_pretrained(
@@ -137,45 +168,55 @@ def train(arguments: argparse.Namespace) -> None:
             num_labels=len(tags),
             ignore_mismatched_sizes=True,
         )
+        if arguments.layers:
+            model = with_layers(model, arguments.layers)
     model.config.ner_decoding = "constrained"
     unknown, pad_id = fast.unk_token_id, fast.pad_token_id
     data = rows(corpus, predictor_of(model, fast))
     lengths = [len(ids) for ids, _ in data]
-    per_epoch = len(batches(lengths, arguments.batch_tokens, random.Random(0)))
-    steps = int(per_epoch * 0.98) * arguments.epochs
-    trainer = Trainer("tagging", model, work, steps, arguments.rate)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tags)} tags, {steps} steps", flush=True)
+    per_epoch = max(1, int(len(batches(lengths, arguments.batch_tokens, random.Random(0))) * 0.98))
+    trainer = Trainer("tagging", model, arguments.work, per_epoch * arguments.epochs, arguments.rate)
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tags)} tags, {trainer.steps} steps",
+        flush=True,
+    )
+    begun, f1 = time.time(), dict[int, float]()
+
+    def grouped(epoch: int) -> list[list[int]]:
+        return batches(lengths, arguments.batch_tokens, random.Random(f"{arguments.seed}/{epoch}"))
+
+    def report(epoch: int) -> None:
+        f1[epoch] = dev_f1(predictor_of(trainer.average.eval(), fast), dev)
+        print(f"epoch {epoch} of {arguments.epochs}: dev F1 {f1[epoch]:.4f}, {time.time() - begun:.0f} s", flush=True)
+
     model.train()
-    begun = time.time()
-    for epoch in range(trainer.step // (steps // arguments.epochs), arguments.epochs):
-        rng = random.Random(f"{arguments.seed}/{epoch}")
-        torch.manual_seed(rng.randrange(2**31))
-        for group in batches(lengths, arguments.batch_tokens, rng)[: steps // arguments.epochs]:
-            inputs = pad(
+    rng = random.Random(f"{arguments.seed}/{trainer.step}")
+    torch.manual_seed(rng.randrange(2**31))
+    for group in running.steps(trainer, per_epoch, grouped, report, arguments.pause_file):
+        inputs = pad(
+            [
                 [
-                    [
-                        unknown if t != -100 and rng.random() < arguments.dropout else i
-                        for i, t in zip(*data[n], strict=True)
-                    ]
-                    for n in group
-                ],
-                pad_id,
+                    unknown if t != -100 and rng.random() < arguments.dropout else i
+                    for i, t in zip(*data[n], strict=True)
+                ]
+                for n in group
+            ],
+            pad_id,
+        )
+        targets = pad([data[n][1] for n in group], -100)
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
+            logits = model(input_ids=inputs, attention_mask=(inputs != pad_id).long()).logits
+            loss = nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100, label_smoothing=0.02
             )
-            targets = pad([data[n][1] for n in group], -100)
-            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
-                logits = model(input_ids=inputs, attention_mask=(inputs != pad_id).long()).logits
-                loss = nn.functional.cross_entropy(
-                    logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100, label_smoothing=0.02
-                )
-            trainer.update(loss)
-        trainer.save()
-        f1 = dev_f1(predictor_of(trainer.average.eval(), fast), dev)
-        print(f"epoch {epoch + 1}/{arguments.epochs}: dev F1 {f1:.4f}, {time.time() - begun:.0f} s", flush=True)
+        trainer.update(loss)
 
     out: Path = arguments.out
     trainer.average.save_pretrained(out, safe_serialization=True)
     fast.save_pretrained(out)
-    facts = {"dev_f1": round(dev_f1(predictor_of(trainer.average.eval(), fast), dev), 4)}
+    if arguments.epochs not in f1:  # a run that was stopped between its last step and here
+        report(arguments.epochs)
+    facts = {"dev_f1": round(f1[arguments.epochs], 4)}
     facts |= {key: getattr(arguments, key) for key in ("seed", "epochs", "rate", "dropout")}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(f"dev F1 {facts['dev_f1']}; written to {out}", flush=True)
@@ -183,19 +224,15 @@ def train(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("base", help=f"directory of a checkpoint to continue, or '{SCRATCH}'")
+    parser.add_argument("base", help=f"directory of a checkpoint to continue, or {' or '.join(SCRATCH)}")
     parser.add_argument("--train", required=True, help="labelled corpus; its types become the model's")
     parser.add_argument("--dev", required=True, help="the same, to report F1 on")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the finished checkpoint")
-    parser.add_argument("--work", type=Path, required=True, help="directory of the state to resume from")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=6e-4, help="peak learning rate")
-    parser.add_argument("--dropout", type=float, default=0.08, help="share of tokens replaced by the unknown one")
-    parser.add_argument("--batch-tokens", type=int, default=1536)
-    parser.add_argument("--vocabulary", type=int, default=8000, help=f"entries of the vocabulary of '{SCRATCH}'")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bfloat16", action="store_true", help="quicker, on processors that compute in it")
+    parser.add_argument("--layers", type=int, help="layers of the model (those of the checkpoint, or 4)")
+    parser.add_argument("--width", type=int, default=256, help="width of a new model, a multiple of 64 (256)")
+    parser.add_argument("--vectors", help="checkpoint whose vectors of tokens a new model begins with")
+    parser.add_argument("--dropout", type=float, default=0.08, help="share of tokens made unknown (0.08)")
+    parser.add_argument("--vocabulary", type=int, default=8000, help="most entries of a new vocabulary (8000)")
+    running.add_options(parser, epochs=12, rate=6e-4)
     train(parser.parse_args())
 
 

@@ -95,7 +95,7 @@ def train(arguments: argparse.Namespace) -> None:
     )
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-    began, first, loss_mean = time.time(), trainer.step, 0.0
+    began, first = time.time(), trainer.step
 
     def report() -> None:
         scores = {name: score(trainer.average, sentences, ids) for name, sentences in dev.items()}
@@ -117,7 +117,6 @@ def train(arguments: argparse.Namespace) -> None:
                 scores.float().flatten(0, 1), targets.flatten(), ignore_index=-100, label_smoothing=0.02
             )
             trainer.update(loss)
-            loss_mean = 0.99 * loss_mean + 0.01 * loss.item() if loss_mean else loss.item()
             if stopped or trainer.step >= trainer.steps:
                 break
         trainer.chunk += 1
@@ -125,7 +124,7 @@ def train(arguments: argparse.Namespace) -> None:
         pace = (time.time() - began) / (trainer.step - first)
         left = pace * (trainer.steps - trainer.step) / 60
         print(
-            f"chunk {trainer.chunk} step {trainer.step}/{trainer.steps} loss {loss_mean:.4f} "
+            f"chunk {trainer.chunk} step {trainer.step}/{trainer.steps} loss {trainer.loss:.4f} "
             f"{time.process_time():.0f} s of processor, {left:.0f} min left",
             flush=True,
         )

@@ -42,6 +42,7 @@ class Trainer:
         self.average = copy.deepcopy(model)
         self.step = 0
         self.chunk = 0
+        self.loss = 0.0  # a running mean
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             model.load_state_dict(state["model"])
@@ -68,6 +69,8 @@ class Trainer:
         factor = min(1.0, (self.step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * cooled))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * max(factor, 0.005)
+        seen = loss.item()
+        self.loss = 0.98 * self.loss + 0.02 * seen if self.loss else seen
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()

@@ -82,26 +82,3 @@ def test_names_two_guides_disagree_about_are_not_taught() -> None:
     assert tags == ["B-ORG", "I-ORG", "I-ORG", "O", "?", "?"]
     assert LABEL["?"] == -100
     assert without_conflicts([sentence], [guess], 1.0, random.Random(1)) == [sentence]
-
-
-@pytest.mark.usefixtures("recipes")
-def test_a_student_begins_with_layers_of_the_teacher_taken_evenly() -> None:
-    import torch
-    from distill import layers_of, shortened
-    from transformers import BertConfig, BertForTokenClassification
-
-    shape = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
-    teacher: Any = BertForTokenClassification(BertConfig(num_hidden_layers=5, num_labels=3, **shape)).eval()
-    ids = torch.arange(5, 15)[None]
-    with torch.inference_mode():
-        whole = shortened(teacher, 5)(input_ids=ids).logits
-        assert torch.equal(whole, teacher(input_ids=ids).logits)
-        student = shortened(teacher, 3)
-        student(input_ids=ids)
-    assert student.config.num_hidden_layers == 3
-    assert teacher.config.num_hidden_layers == 5
-    for mine, number in zip(layers_of(student), (0, 2, 4), strict=True):
-        theirs = layers_of(teacher)[number].state_dict()
-        assert all(torch.equal(value, theirs[name]) for name, value in mine.state_dict().items())
-    with pytest.raises(SystemExit, match="the teacher has 5"):
-        shortened(teacher, 6)
