@@ -39,8 +39,8 @@ def compare(
 
     Every metric gets a change with its interval and a verdict: better, worse, same (inside the margin), or
     inconclusive. Pairs of fresh processes run until every metric has a verdict or the budget is spent. Recorded figures
-    are compared only where corpus, machine and settings are the same. Exit code: 0 nothing is worse, 1 something is, 3
-    cannot tell.
+    are compared only where corpus, machine and settings are the same. Without gold labels F1 is not judged, unless the
+    policy limits its drop. Exit code: 0 nothing is worse, 1 something is, 3 cannot tell, 4 a side failed.
 
     \b
     slimner compare artifact-a artifact-b

@@ -19,7 +19,7 @@ from .records import (
     WorkloadFacts,
 )
 
-Verdict = Literal["better", "worse", "same", "inconclusive", "not comparable"]
+Verdict = Literal["better", "worse", "same", "inconclusive", "not comparable", "not judged"]
 
 
 class Side(Record, frozen=True, kw_only=True):

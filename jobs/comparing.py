@@ -25,7 +25,7 @@ from ..reports import Policy, Terms, compare_sides
 from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
-from .defaults import corpus_for, workload_for
+from .defaults import corpus_for, unsaid, workload_for
 from .inputs import Source, require, require_measuring, source_of
 from .progress import SILENT, Progress, tell
 from .scoring import score
@@ -37,17 +37,24 @@ BUDGET_S = 300.0
 
 
 class Compared(Record, frozen=True, kw_only=True):
-    """Comparisons, a variant each, and the margins they were judged at, in words."""
+    """Comparisons, a variant each, and the margins they were judged at, in words.
+
+    `f1_required` says whether the user's policy asked for F1; else F1 need not be judged.
+    """
 
     comparisons: tuple[Comparison, ...]
     margins: str
+    f1_required: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 nothing is worse; 1 something is; 3 cannot tell; 4 a side has failed."""
+        """0 nothing is worse; 1 something is; 3 cannot tell; 4 a side has failed, or a required F1 was not judged."""
         if any(side.failures for c in self.comparisons for side in (c.baseline, c.candidate)):
             return EXIT_FAILED
-        if all(v.verdict == "not comparable" for c in self.comparisons for v in c.verdicts):
+        found = [verdict.verdict for comparison in self.comparisons for verdict in comparison.verdicts]
+        if self.f1_required and "not judged" in found:
+            return EXIT_FAILED
+        if all(verdict in ("not comparable", "not judged") for verdict in found):
             return EXIT_INCONCLUSIVE
         outcomes: set[Outcome] = {joint_outcome(comparison.verdicts) for comparison in self.comparisons}
         return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
@@ -72,6 +79,7 @@ def compare(
     in common, ChildError when a process failed.
     """
     judged, sources = margins(policy or Policy())
+    required = policy is not None and policy.f1_max_drop_pp is not None
     one, two = (source(given, variant, settings, progress) for given in (baseline, candidate))
     comparisons = compare_sources(
         one,
@@ -82,11 +90,12 @@ def compare(
         settings=settings,
         budget_s=budget_s,
         to_the_end=True,
+        f1_required=required,
         progress=progress,
     )
     if not comparisons:
         raise UserError(f"{one.label} and {two.label} have no variant in common", "name one with --variant")
-    return Compared(comparisons=tuple(comparisons), margins=sources)
+    return Compared(comparisons=tuple(comparisons), margins=sources, f1_required=required)
 
 
 def source(given: str | Path | Source, variant: str | None, settings: Measuring, progress: Progress) -> Source:
@@ -104,14 +113,26 @@ def compare_sources(
     settings: Measuring,
     budget_s: float,
     to_the_end: bool,
+    f1_required: bool = True,
     progress: Progress,
 ) -> list[Comparison]:
     """Compare two sides: artifacts in pairs, recorded results as recorded, or one with the other.
 
     Pairs go on until every metric has a verdict if `to_the_end`, else until it is known whether one is worse. An
-    artifact against results is scored and measured as the results were.
+    artifact against results is scored and measured as the results were. Two artifacts for which no corpus is known
+    are compared without F1, unless `f1_required`.
     """
     models = [side.artifact.manifest.checkpoint for side in (baseline, candidate) if side.artifact]
+
+    def sentences() -> Corpus | None:
+        try:
+            return corpus_for(corpus, *models, progress=progress)
+        except UserError as error:
+            if f1_required or not unsaid(corpus):
+                raise
+            progress.note(f"F1 is not judged: {error}")
+            return None
+
     if models:
         require_measuring()
     if baseline.artifact and candidate.artifact:
@@ -119,7 +140,7 @@ def compare_sources(
         pairing = Pairing(
             baseline=baseline,
             candidate=candidate,
-            corpus=corpus_for(corpus, *models, progress=progress),
+            corpus=sentences(),
             workload=workload_for(workload, *models, progress=progress),
             settings=settings,
         )
@@ -168,7 +189,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
 
     baseline: Source
     candidate: Source
-    corpus: Corpus
+    corpus: Corpus | None
     workload: Workload
     settings: Measuring
 
@@ -226,7 +247,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     def _sides(self, question: Terms, progress: Progress) -> tuple[Side, Side]:
         """Both sides, scored if F1 is to be compared, with nothing measured yet."""
         scored: list[EvaluationRecord | None] = [None, None]
-        if "f1" in question.margins:
+        if self.corpus is not None and "f1" in question.margins:
             progress.phase("evaluate", 2)
             for i, artifact in enumerate(self.artifacts):
                 progress.now("evaluate", str(artifact.path))
@@ -258,7 +279,7 @@ def _judged(one: Side, two: Side, pairs: Sequence[Pair], looks: Sequence[int], q
 def unmeasured(
     artifact: Artifact,
     label: str,
-    corpus: Corpus,
+    corpus: Corpus | None,
     workload: Workload,
     settings: Measuring,
     evaluation: EvaluationRecord | None,
@@ -269,7 +290,7 @@ def unmeasured(
         variant=artifact.manifest.variant,
         artifact=artifact.manifest.name,
         size_bytes=artifact.manifest.size_bytes,
-        corpus=corpus.facts,
+        corpus=corpus.facts if corpus else None,
         workload=workload.facts,
         settings=settings,
         machine=describe(),

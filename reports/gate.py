@@ -13,7 +13,7 @@ from .comparison import measured_row
 from .formatting import show
 from .lengths import slower_where
 from .policy import Policy
-from .verdicts import NOTHING_TO_JUDGE, change_of, margin_of, margin_text
+from .verdicts import NO_GOLD, change_of, margin_of, margin_text
 
 NOT_MEASURED = "not measured"
 
@@ -47,12 +47,14 @@ def margins(policy: Policy) -> tuple[dict[str, float], str]:
 
 
 def joint_outcome(verdicts: Iterable[MetricVerdict]) -> Outcome:
-    """The outcome of metrics together: one that is worse decides; what cannot be compared does not count."""
+    """The outcome of metrics together: one that is worse decides; what cannot be compared or judged does not count."""
     outcome: Outcome = "pass"
     for verdict in verdicts:
         if verdict.verdict == "worse":
             return "regression"
-        if verdict.verdict != "not comparable" and not surely_no_worse(verdict, metric_of(verdict.metric)):
+        if verdict.verdict not in ("not comparable", "not judged") and not surely_no_worse(
+            verdict, metric_of(verdict.metric)
+        ):
             outcome = "inconclusive"
     return outcome
 
@@ -61,7 +63,7 @@ def decided_by_scores(comparison: Comparison) -> str | None:
     """Why measuring cannot change the outcome of a gate: F1, a type's F1 or the artifact's size decides; else None."""
     for verdict in (*comparison.verdicts, *comparison.types):
         metric = metric_of(verdict.metric)
-        if verdict.reason == NOTHING_TO_JUDGE:
+        if verdict.verdict == "not judged":
             return "F1 has nothing to judge"
         if metric.kind in ("f1", "size") and verdict.verdict == "worse":
             kind = verdict.metric.partition(" ")[2]
@@ -115,8 +117,8 @@ def _check(variant: str, verdict: MetricVerdict, *, required: bool, where: str =
     if verdict.verdict == "not comparable":
         outcome: Outcome = "inconclusive" if required else "not judged"
         return Check(variant=variant, name=name, outcome=outcome, message=f"not comparable: {verdict.reason}")
-    if verdict.reason == NOTHING_TO_JUDGE:
-        return Check(variant=variant, name=name, outcome="failed", message=NOTHING_TO_JUDGE)
+    if verdict.verdict == "not judged":  # a gate was asked for it
+        return Check(variant=variant, name=name, outcome="failed", message=verdict.reason)
     outcome = joint_outcome([verdict])
     words = {"pass": "no worse than", "regression": "worse than", "inconclusive": "cannot tell yet whether worse than"}
     known = change_of(verdict) if verdict.change else "not known"
@@ -131,7 +133,7 @@ def _limit(side: Side, metric: Metric, value: float) -> Check:
     if metric is F1 and side.evaluation:
         interval = f1_interval(side.evaluation, seed=1)
         if interval is None:
-            return Check(variant=side.variant, name=metric.limit, outcome="failed", message=NOTHING_TO_JUDGE)
+            return Check(variant=side.variant, name=metric.limit, outcome="failed", message=NO_GOLD)
         middle, low, high = interval.value, interval.low, interval.high
     elif metric is not F1:
         lengths = side.workload.lengths if side.workload else ()

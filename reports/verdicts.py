@@ -15,7 +15,8 @@ from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, jud
 from ..eval import f1_change, plan_from_pair
 from .lengths import changes_by_length
 
-NOTHING_TO_JUDGE = "nothing to judge: the corpus has no gold entity"
+NO_GOLD = "nothing to judge: the corpus has no gold entity"
+NO_CORPUS = "nothing to judge: there is no corpus"
 
 # Gold entities of a type below which its F1 is not judged by itself.
 LEAST_SUPPORT = 50
@@ -120,6 +121,11 @@ def _other(metric: str, margin: float, reason: str) -> MetricVerdict:
     return MetricVerdict(metric=metric, margin=margin, verdict="not comparable", reason=reason)
 
 
+def _nothing(metric: str, margin: float, reason: str) -> MetricVerdict:
+    """Nothing to compare: whether that matters depends on whether it was asked for."""
+    return MetricVerdict(metric=metric, margin=margin, verdict="not judged", reason=reason)
+
+
 def _missing(metric: str, margin: float, reason: str) -> MetricVerdict:
     """Figures that could be compared but are missing: inconclusive, never a pass."""
     return MetricVerdict(metric=metric, margin=margin, verdict="inconclusive", reason=reason)
@@ -129,11 +135,13 @@ def _f1(baseline: Side, candidate: Side, margin: float, level: float, seed: int)
     if reason := differs("f1", baseline, candidate):
         return _other("f1", margin, reason)
     one, two = baseline.evaluation, candidate.evaluation
+    if one is None and two is None and baseline.corpus is None:
+        return _nothing("f1", margin, NO_CORPUS)
     if one is None or two is None:
         which = [side.label for side in (baseline, candidate) if side.evaluation is None]
         return _missing("f1", margin, f"no score of {' and '.join(which)}")
     if (found := f1_change(one, two, seed=seed, level=level)) is None:
-        return _missing("f1", margin, NOTHING_TO_JUDGE)
+        return _nothing("f1", margin, NO_GOLD)
     points = found.points
     change = Change(value=points.value, low=points.low, high=points.high, level=level, n=len(one.sentences))
     verdict = MetricVerdict(
