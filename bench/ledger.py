@@ -169,7 +169,7 @@ def server_minimum(
             return f"{run.failed} of {run.sent} requests failed"
         return "" if run.sent == requests else f"only {run.sent} of {requests} requests were answered in time"
 
-    highest = point.after.pss_bytes + point.after.pss_bytes // 4
+    highest = point.after.memory_or_pss_bytes * 5 // 4
     return minimum(
         f"server with {workers} workers", attempt, each="each process of a ", highest=highest, on_trial=on_trial
     )

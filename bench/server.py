@@ -21,7 +21,7 @@ import msgspec
 from ..core.errors import ChildError
 from ..core.ledger_records import Processes
 from ..core.machine import thread_environment
-from ..core.memory import read_stage, since_start_s
+from ..core.memory import read_stage, since_start_s, together_bytes
 
 SETTLED_SHARE = 0.005
 SETTLED_S = 1.0
@@ -161,16 +161,20 @@ def family(process: int) -> list[int]:
 
 
 def memory(processes: Sequence[int]) -> Processes | None:
-    """Summed memory of processes, the first of which is the master; those that have just ended are left out.
+    """Memory of processes together, the first of which is the master; those that have just ended are left out.
 
     None if all have ended, or where the kernel gives no PSS.
     """
-    stages = []
+    stages, lasting = [], []
     for process in processes:
         with contextlib.suppress(OSError):
             stages.append(read_stage("now", process))
+            lasting.append(process)
     if not stages or any(stage.pss_bytes is None for stage in stages):
         return None
+    together = None
+    with contextlib.suppress(OSError):  # no pagemap here, or one of them has just ended
+        together = together_bytes(lasting)
     own = [stage.uss_bytes or 0 for stage in stages[1:]]
     return Processes(
         processes=len(stages),
@@ -178,6 +182,7 @@ def memory(processes: Sequence[int]) -> Processes | None:
         rss_bytes=sum(stage.rss_bytes for stage in stages),
         master_pss_bytes=(stages[0].pss_bytes or 0) if stages else 0,
         own_bytes=int(statistics.fmean(own)) if own else 0,
+        memory_bytes=together,
     )
 
 

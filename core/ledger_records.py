@@ -38,7 +38,12 @@ class ImportLedger(Record, frozen=True, kw_only=True):
 
 
 class Processes(Record, frozen=True, kw_only=True):
-    """Memory of a master and its workers; PSS adds up, RSS counts shared pages once for each."""
+    """Memory of a master and its workers.
+
+    `memory_bytes` is what they take as if they were alone on the machine: a page that several of them map counts once,
+    whoever else maps it; None in older records, and where the kernel does not tell. PSS is less beside other processes
+    of the same files. RSS, summed, counts a shared page once for each.
+    """
 
     processes: int
     pss_bytes: int
@@ -46,6 +51,12 @@ class Processes(Record, frozen=True, kw_only=True):
     master_pss_bytes: int
     own_bytes: int
     """Mean USS of a worker: the cost of one more."""
+    memory_bytes: int | None = None
+
+    @property
+    def memory_or_pss_bytes(self) -> int:
+        """The memory, PSS where it is not known."""
+        return self.pss_bytes if self.memory_bytes is None else self.memory_bytes
 
 
 class ServerPoint(Record, frozen=True, kw_only=True):
@@ -61,6 +72,11 @@ class ServerPoint(Record, frozen=True, kw_only=True):
     per_s: float
     p50_ms: float | None
     p95_ms: float | None
+
+    @property
+    def added_bytes(self) -> int:
+        """Memory that the requests added."""
+        return self.after.memory_or_pss_bytes - self.before.memory_or_pss_bytes
 
 
 class Trial(Record, frozen=True, kw_only=True):

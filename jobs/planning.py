@@ -149,7 +149,7 @@ def source_of_load(name: str, report: LoadReport, limit_ms: float) -> Source:
         name=name,
         machine=report.machine,
         workers=max(1, server.processes - 1) if server else None,
-        memory_bytes=server.pss_bytes if server else None,
+        memory_bytes=server.memory_or_pss_bytes if server else None,
     )
     peak, limit = report.peak, report.limit_p95_ms
     loop = next((run for run in report.runs if run.clients is not None and _sound(run)), None)

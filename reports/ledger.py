@@ -138,9 +138,9 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
         (
             str(p.workers),
             "yes" if p.preload else "no",
-            *map(megabytes, (p.before.pss_bytes, p.after.pss_bytes)),
-            f"{(p.after.pss_bytes - p.before.pss_bytes) / 1e6:+.0f} MB",
-            *map(megabytes, (p.after.master_pss_bytes, p.after.own_bytes, p.after.rss_bytes)),
+            *map(megabytes, (p.before.memory_or_pss_bytes, p.after.memory_or_pss_bytes)),
+            f"{p.added_bytes / 1e6:+.0f} MB",
+            *map(megabytes, (p.after.pss_bytes, p.after.master_pss_bytes, p.after.own_bytes, p.after.rss_bytes)),
             f"{p.per_s:.1f}",
             *map(milliseconds, (p.p50_ms, p.p95_ms)),
             f"{p.errors + p.wrong} of {p.requests}",
@@ -162,9 +162,9 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
             text += f"; {fits} worker(s) fit into {megabytes(limit_bytes)}{beyond}"
         remarks.append(text)
     return tabled(
-        title="Server: master and workers, summed PSS, five clients",
+        title="Server: memory of master and workers together, five clients",
         headings=(
-            *("workers", "preload", "before", "after", "traffic adds", "master", "own of each", "RSS summed"),
+            *("workers", "preload", "before", "after", "traffic adds", "PSS", "master", "own of each", "RSS summed"),
             *("per s", "p50", "p95", "not right"),
         ),
         lines=lines,
@@ -174,7 +174,7 @@ def server(points: Sequence[ServerPoint], limit_bytes: int | None) -> Section:
 
 def _erosion(points: Sequence[ServerPoint]) -> str:
     """What traffic costs with preload beyond what it costs without: pages shared after the fork and written since."""
-    adds = {(p.workers, p.preload): p.after.pss_bytes - p.before.pss_bytes for p in points}
+    adds = {(p.workers, p.preload): p.added_bytes for p in points}
     most = max(p.workers for p in points)
     if (most, True) not in adds or (most, False) not in adds:
         return ""
@@ -185,10 +185,10 @@ def _erosion(points: Sequence[ServerPoint]) -> str:
 
 
 def fit(points: Sequence[ServerPoint]) -> tuple[float, float] | None:
-    """PSS after traffic as (fixed bytes, bytes a worker) by least squares; None from one number of workers."""
+    """Memory after traffic as (fixed bytes, bytes a worker) by least squares; None from one number of workers."""
     if len(points) < 2:
         return None
-    each, base = np.polyfit([p.workers for p in points], [p.after.pss_bytes for p in points], 1)
+    each, base = np.polyfit([p.workers for p in points], [p.after.memory_or_pss_bytes for p in points], 1)
     return float(base), float(each)
 
 

@@ -27,8 +27,9 @@ def sections(report: LoadReport) -> list[Section]:
         if best.server is not None:  # on this machine
             remarks.append(f"{best.per_s / best.machine.cores:.1f} per s and core ({best.machine.cores} cores)")
             remarks.append(
-                f"{best.per_s / (best.server.pss_bytes / GIB):.1f} per s and GiB of PSS "
-                f"({megabytes(best.server.pss_bytes)} in {best.server.processes} processes)"
+                f"{best.per_s / (best.server.memory_or_pss_bytes / GIB):.1f} per s and GiB of memory "
+                f"({megabytes(best.server.memory_or_pss_bytes)} in {best.server.processes} processes, "
+                f"PSS {megabytes(best.server.pss_bytes)})"
             )
         shown.append(tabled(title="", headings=(), lines=(), remarks=tuple(remarks)))
     return shown

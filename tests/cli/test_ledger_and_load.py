@@ -99,7 +99,7 @@ def test_an_artifact_is_loaded_in_process(slimner: Slimner, artifacts: dict[str,
         *("load", artifacts["onnx-int8"], "--workload", small_workload, "--seconds", "1", "--clients", "2"),
     )
     assert done.returncode == 0, done.stderr
-    assert "per s and GiB of PSS" in done.stdout
+    assert "per s and GiB of memory" in done.stdout
     assert "compared with the offline predictor's" in done.stdout
 
 
