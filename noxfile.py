@@ -321,6 +321,12 @@ def serving(session: nox.Session) -> None:
 
 
 @nox.session
+def fairness(session: nox.Session) -> None:
+    """A small request alone and beside five clients with the greatest requests; a minute and a half, quiet."""
+    _study(session, "serving", "fairness")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Ten minutes at twice the capacity, then 100,000 requests, then ten workers killed under load."""
     session.install(TORCH, "-e", ".[lab]")

@@ -156,5 +156,8 @@ def boot_id() -> str:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables that limit every numeric library to `threads` threads; to be set before any import."""
-    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+    """Environment variables that limit every numeric library to `threads` threads; to be set before any import.
+
+    Tokenizers start no threads of their own.
+    """
+    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "false"}

@@ -1,4 +1,4 @@
-"""The model behind the server: opened once, proven by its golden texts, asked by one request at a time in each worker.
+"""The model behind the server: opened once, proven by its golden texts, asked by a short and a long request at a time.
 
 What a request costs is known before inference: its texts go through the tokenizer first, and limits hold for what that
 makes of them. Then requests take turns, run by run of the model (`slimner.serve.turns`).
@@ -15,9 +15,11 @@ import itertools
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent import futures
 
 import msgspec
 import numpy as np
@@ -28,7 +30,7 @@ from ..core.memory import forget_files, return_freed
 from ..variants import VARIANTS, Entity, Predictor, open_predictor
 from .admission import Queue, tokenized
 from .bundle import MODEL, Served, check_golden, differing
-from .turns import Turn, Turns
+from .turns import SHORT_CHARACTERS, Turn, Turns
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
@@ -42,6 +44,9 @@ TIDY_EVERY = 50
 
 # Without golden texts, what a fork has to answer before the model is held to survive one.
 TRIED = "2024 年，上海。Shanghai, in May."
+
+LATER = 10
+"""Levels of niceness of a thread with a long request, beyond those of the server."""
 
 # No step takes so long: neither the tokenizer on a text nor the model on a window.
 STUCK_S = 8.0
@@ -73,6 +78,8 @@ class Engine:
         self._wrong_in_master: tuple[int, ...] = ()
         self._starting = threading.Lock()
         self._sent = itertools.count(1)
+        self._behind = futures.ThreadPoolExecutor(queue + 1, initializer=stand_behind)
+        """Threads for long requests, to which the operating system prefers all others of this server."""
 
     def preload(self) -> bool:
         """Open the model in the master; whether it survives a fork. ArtifactError if its answers are wrong."""
@@ -125,6 +132,11 @@ class Engine:
         """
         if not self.ready:
             self.start()
+        if sum(map(len, texts)) > SHORT_CHARACTERS:
+            return self._behind.submit(self._answer, texts, gone).result()
+        return self._answer(texts, gone)
+
+    def _answer(self, texts: Sequence[str], gone: Callable[[], bool]) -> Answered:
         predict = self._predictor
         assert predict is not None
         seconds = dict.fromkeys(STEPS, 0.0)
@@ -155,8 +167,9 @@ class Engine:
             took("infer")
             return [turn.found[number] for number in range(len(windows))]
 
-        with self.queue.place(len(texts)), Turn(self.turns, begun + self.deadline_s, gone) as turn:
-            step("wait")
+        turn = Turn(self.turns, begun + self.deadline_s, gone, sum(map(len, texts)))
+        with self.queue.place(len(texts)), turn:
+            took("wait")
             encodings = tokenized(predict, texts, step)
             results = predict.many(texts, step, encodings, infer)
             self.queue.took(turn.spent_s, len(texts))
@@ -178,6 +191,13 @@ class Engine:
         if next(self._sent) % TIDY_EVERY == 0:
             gc.collect()  # of what came since it settled
             return_freed()
+
+
+def stand_behind() -> None:
+    """Let this thread run after others, where the system knows a priority for each thread (Linux)."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + LATER)
 
 
 def share_pages() -> None:

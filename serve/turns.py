@@ -1,20 +1,28 @@
-"""Who goes through the model next: requests that wait take turns, a window at a time.
+"""Who goes through the model next: requests that wait take turns, a window at a time, in two lanes.
 
-One request holds the turn, and offers it to others after each step of its work. A short request goes before those that
-have held it for a while, so that it waits for the window under way and not for a whole long request; but every fourth
-turn goes to one of the long ones, which take turns in the order of a circle, so that they get done under any load.
+In each lane one request holds the turn, and offers it to the next one after each step of its work. Short requests have
+a lane of their own, in which they take turns in the order of a circle. A request is long from the beginning if it has
+many characters, and it becomes so once it has held the turn for a while. Both lanes go on at the same time, and the
+operating system divides the processor between them: so a short request does not wait for a window of a long one, or for
+its text in the tokenizer, and long ones get done under any load. Models that cannot be run by two threads at once are
+run by one, short requests first.
 
-Whoever has the turn and a window for the model takes along windows of those who wait, in the order in which their turns
-would come, as far as they may share its run (`variants/batching.py`). Nobody waits for windows to come: a request that
-finds nobody else goes at once, and what holds others up is one run, of 256 tokens or a single window.
+In the long lane the one with the least left goes first, so that great ones are answered one after another, and not all
+of them too late; every fourth turn goes round the circle, so that none waits for ever.
+
+Whoever has the turn and a window for the model takes along windows of those who wait in the same lane, in the order in
+which their turns would come, as far as they may share its run (`variants/batching.py`). Nobody waits for windows to
+come: a request that finds nobody else goes at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,8 +33,11 @@ if TYPE_CHECKING:
 SHORT_S = 0.05
 """A request counts as short until it has held the turn for this long, in seconds."""
 
-AHEAD = 3
-"""Turns that go to short requests, one after another, while long ones wait."""
+SHORT_CHARACTERS = 2000
+"""A request with more characters is long from the beginning."""
+
+ROUND_EVERY = 4
+"""Of so many turns in the long lane, one goes round the circle."""
 
 
 class DeadlineError(Exception):
@@ -37,77 +48,105 @@ class GoneError(Exception):
     """The client has hung up."""
 
 
-class Turns:
+class Lane:
     """One turn, held by one request at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, least_first: bool = False) -> None:
+        self.least_first = least_first
         self.since = 0.0
         """When the step under way began (of time.monotonic()), 0 while there is none."""
+        self.waiting: deque[Turn] = deque()
         self._lock = threading.Lock()
-        self._held = False
-        self._ahead = 0
-        self._short: deque[Turn] = deque()
-        self._long: deque[Turn] = deque()
-
-    def waiting(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._short or self._long)
+        self._turns = itertools.count(1)
 
     def ask(self, turn: Turn) -> bool:
         """The turn for a request now, or its place among those that wait."""
         with self._lock:
-            if not self._held:
-                self._held = True
-                self.since = time.monotonic()
-                return True
-            self._line_up(turn)
-            return False
+            if self.since:
+                self._line_up(turn)
+                return False
+            self.since = time.monotonic()
+            return True
 
     def hand_on(self, turn: Turn | None = None) -> None:
         """Give the turn to the next waiting request, if there is one; `turn` queues again."""
         with self._lock:
             if turn:
                 self._line_up(turn)
-            if following := self._next():
-                self.since = time.monotonic()
+            self.since = time.monotonic() if self.waiting else 0.0
+            if self.waiting:
+                following = self._following()
+                self.waiting.remove(following)
                 following.ready.set()
-            else:
-                self._held = False
-                self.since = 0.0
+
+    def _following(self) -> Turn:
+        if self.least_first and next(self._turns) % ROUND_EVERY:
+            return min(self.waiting, key=lambda turn: turn.left)
+        return self.waiting[0]
 
     def _line_up(self, turn: Turn) -> None:
         turn.ready.clear()
-        (self._short if turn.spent_s < SHORT_S else self._long).append(turn)
-
-    def _next(self) -> Turn | None:
-        if self._short and (not self._long or self._ahead < AHEAD):
-            self._ahead = self._ahead + 1 if self._long else 0
-            return self._short.popleft()
-        self._ahead = 0
-        return self._long.popleft() if self._long else None
+        self.waiting.append(turn)
 
     def wanting(self) -> list[Turn]:
-        """Waiting requests that have windows to run, short ones first."""
+        """Waiting requests that have windows to run, the next one first."""
         with self._lock:
-            return [turn for turn in (*self._short, *self._long) if turn.wanted]
+            return [turn for turn in self.waiting if turn.wanted]
 
     def withdraw(self, turn: Turn) -> bool:
         """Stop waiting; False if the turn has already come."""
         with self._lock:
-            for queue in (self._short, self._long):
-                if turn in queue:
-                    queue.remove(turn)
-                    return True
+            if turn in self.waiting:
+                self.waiting.remove(turn)
+                return True
             return False
 
 
-class Turn:
-    """The turns of one request; leave it in the end. `end` is of time.monotonic(), `gone` whether its client is."""
+class Turns:
+    """The two lanes of one model."""
 
-    def __init__(self, turns: Turns, end: float, gone: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
+        self.short = Lane()
+        self.long = Lane(least_first=True)
+        self._free = threading.Condition()
+        self._running = False
+        self._urgent = 0
+
+    @property
+    def since(self) -> float:
+        """When the oldest step under way began (of time.monotonic()), 0 while there is none."""
+        return min(filter(None, (self.short.since, self.long.since)), default=0.0)
+
+    @contextlib.contextmanager
+    def alone(self, lane: Lane) -> Iterator[None]:
+        """No other run at the same time; where both lanes wait for that, the short one goes first."""
+        urgent = lane is self.short
+        with self._free:
+            self._urgent += urgent
+            self._free.wait_for(lambda: not self._running and (urgent or not self._urgent))
+            self._urgent -= urgent
+            self._running = True
+        try:
+            yield
+        finally:
+            with self._free:
+                self._running = False
+                self._free.notify_all()
+
+
+class Turn:
+    """The turns of one request; leave it in the end.
+
+    `end` is of time.monotonic(), `gone` tells whether its client is, `characters` how many all its texts have.
+    """
+
+    def __init__(self, turns: Turns, end: float, gone: Callable[[], bool], characters: int = 0) -> None:
         self.turns = turns
+        self.lane = turns.long if characters > SHORT_CHARACTERS else turns.short
         self.end = end
         self.gone = gone
+        self.left = characters
+        """About how many tokens of it the model has not seen."""
         self.spent_s = 0.0
         self.ready = threading.Event()
         self.wanted: list[tuple[int, np.ndarray]] = []
@@ -117,28 +156,30 @@ class Turn:
         self._since = 0.0
 
     def __enter__(self) -> Turn:
-        if self.turns.ask(self):
-            self._since = time.monotonic()
-        else:
-            self._wait()
+        self._ask()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._since:
-            self.turns.hand_on()
+            self.lane.hand_on()
 
     def offer(self) -> None:
         """A step is done: others first, if any wait; DeadlineError or GoneError if it is not worth going on."""
         now = time.monotonic()
         self.spent_s += now - self._since
-        self._since = self.turns.since = now
+        self._since = self.lane.since = now
         if self.gone():
             raise GoneError
         if now > self.end:
             raise DeadlineError
-        if self.turns.waiting():
+        if self.lane is self.turns.short and self.spent_s >= SHORT_S:
             self._since = 0.0
-            self.turns.hand_on(self)
+            self.lane.hand_on()
+            self.lane = self.turns.long
+            self._ask()
+        elif self.lane.waiting:
+            self._since = 0.0
+            self.lane.hand_on(self)
             self._wait()
 
     def want(self, windows: Sequence[np.ndarray]) -> None:
@@ -147,29 +188,37 @@ class Turn:
         self.wanted = sorted(enumerate(windows), key=lambda window: len(window[1]))
 
     def run(self, predictor: Predictor) -> None:
-        """One run: this request's own windows first, then those of waiting requests."""
+        """One run: this request's own windows first, then those of requests that wait in its lane."""
         taken: list[tuple[Turn, int, np.ndarray]] = []
         lengths: list[int] = []
-        for turn in (self, *self.turns.wanting()):
+        for turn in (self, *self.lane.wanting()):
             for number, window in turn.wanted:
                 if not taken or predictor.joins(lengths, len(window)):
                     taken.append((turn, number, window))
                     lengths.append(len(window))
-        begun = time.monotonic()
-        logits = predictor.run([window for *_, window in taken])
-        a_token_s = (time.monotonic() - begun) / sum(lengths)
+        with contextlib.nullcontext() if predictor.concurrent else self.turns.alone(self.lane):
+            begun = time.monotonic()
+            logits = predictor.run([window for *_, window in taken])
+            a_token_s = (time.monotonic() - begun) / sum(lengths)
         for (turn, number, window), one in zip(taken, logits, strict=True):
             turn.found[number] = one
             turn.wanted = [left for left in turn.wanted if left[0] != number]
+            turn.left -= len(window)
             turn.spent_s += a_token_s * len(window)
         self.spent_s -= a_token_s * sum(lengths)  # all of it is added when the turn ends
 
+    def _ask(self) -> None:
+        if self.lane.ask(self):
+            self._since = time.monotonic()
+        else:
+            self._wait()
+
     def _wait(self) -> None:
-        if not self.ready.wait(max(0.0, self.end - time.monotonic())) and self.turns.withdraw(self):
+        if not self.ready.wait(max(0.0, self.end - time.monotonic())) and self.lane.withdraw(self):
             raise DeadlineError
         self._since = time.monotonic()
         error = GoneError if self.gone() else DeadlineError if self._since > self.end else None
         if error:
             self._since = 0.0
-            self.turns.hand_on()
+            self.lane.hand_on()
             raise error

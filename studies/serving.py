@@ -5,6 +5,7 @@
     python studies/serving.py soak --requests 100000
     python studies/serving.py kill     # a worker killed under load, ten times; two minutes
     python studies/serving.py split    # where the time of a request goes; half a minute
+    python studies/serving.py fairness # a small request beside five of the greatest; a minute and a half
 
 The server is started as users start it, with two workers. The figures in docs/evidence/serving.md are copied from here.
 """
@@ -25,9 +26,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from common import artifact_of, where_and_when
+from fairness import fairness
 from original import some_texts
 from slimner import zoo
 from slimner.bench.load import Load, expected_answers, run_closed, run_open
@@ -60,6 +63,11 @@ class Started(msgspec.Struct):
     service: Service
     peak_bytes: int
     ready_s: float
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return urlsplit(self.service.url).port or 0
 
 
 @contextlib.contextmanager
@@ -251,8 +259,7 @@ def kill(bundle: Path, times: int = 10) -> list[tuple[str, ...]]:
         return sum(start <= moment < end for moment in answered)
 
     with started(bundle) as up:
-        port = int(up.service.url.partition("127.0.0.1:")[2].partition("/")[0])
-        clients = [threading.Thread(target=client, args=(port,)) for _ in range(CLIENTS)]
+        clients = [threading.Thread(target=client, args=(up.port,)) for _ in range(CLIENTS)]
         for thread in clients:
             thread.start()
         moments, replaced_s = [], []
@@ -301,6 +308,12 @@ def split(bundle: Path) -> list[tuple[str, ...]]:
     return [*lines, ("client, kernel and network", f"{p50 - inside:.2f} ms"), ("p50 at the client", f"{p50:.2f} ms")]
 
 
+def beside(bundle: Path, seconds: float) -> list[tuple[str, ...]]:
+    """A small request beside five clients with the greatest ones."""
+    with started(bundle) as up:
+        return fairness(up.port, seconds)
+
+
 def say(what: str) -> None:
     """Progress."""
     sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
@@ -312,7 +325,7 @@ BEGUN = time.monotonic()
 def main() -> None:
     """Run one study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("cost", "overload", "soak", "kill", "split"))
+    parser.add_argument("study", choices=("cost", "overload", "soak", "kill", "split", "fairness"))
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
@@ -342,6 +355,7 @@ def main() -> None:
             "soak": lambda: soak(given.bundle, given.requests),
             "kill": lambda: kill(given.bundle),
             "split": lambda: split(given.bundle),
+            "fairness": lambda: beside(given.bundle, min(60.0, given.seconds)),
         }
         lines = studies[given.study]()
         sys.stdout.write(markdown(("", given.study), lines) + "\n")

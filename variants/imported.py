@@ -19,6 +19,7 @@ class Imported(Variant):
     build_needs = ("onnx",)
     imports = True
     session = onnx_model.SESSION
+    concurrent = True
     complexity = 2
 
     def build(self, context: BuildContext) -> None:

@@ -20,6 +20,7 @@ class OnnxFp32(Variant):
     build_needs = ("torch", "transformers", "onnx")
     exports = True
     session = onnx_model.SESSION
+    concurrent = True
     complexity = 1
 
     def build(self, context: BuildContext) -> None:

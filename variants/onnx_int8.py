@@ -33,6 +33,7 @@ class OnnxInt8(Variant):
     build_needs = ("torch", "transformers", "onnx")
     exports = True
     session = onnx_model.SESSION
+    concurrent = True
     complexity = 2
 
     def build(self, context: BuildContext) -> Batching:

@@ -44,6 +44,10 @@ CHUNK_TOKENS = 4096
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+LONG_CHARACTERS = 1000
+"""Longer texts are encoded without the interpreter's lock, so that other threads go on; for shorter ones that costs
+more than it gives."""
+
 OnStep = Callable[[str], None]
 
 
@@ -116,6 +120,8 @@ class Reader:
         """Tokens of a text with special ones; a lone surrogate becomes U+FFFD, as it is not a character."""
         if not text.isascii():
             text = LONE_SURROGATE.sub("\ufffd", text)
+        if len(text) > LONG_CHARACTERS:
+            return self.tokenizer.encode_batch([text])[0]  # `encode` holds the lock
         return self.tokenizer.encode(text)
 
     def encode_words(self, text: str, words: Sequence[tuple[int, int]]) -> Encoding:
@@ -136,13 +142,21 @@ class Predictor(Reader):
     """An opened artifact."""
 
     def __init__(
-        self, tokenizer: Tokenizer, model: Model, labels: Labels, window: int, batching: Batching = "alone"
+        self,
+        tokenizer: Tokenizer,
+        model: Model,
+        labels: Labels,
+        window: int,
+        batching: Batching = "alone",
+        *,
+        concurrent: bool = False,
     ) -> None:
         super().__init__(tokenizer)
         self.model = model
         self.labels = labels
         self.body = window - tokenizer.num_special_tokens_to_add(False)
         self.batching: Batching = batching if isinstance(model, BatchModel) else "alone"
+        self.concurrent = concurrent
 
     def __call__(self, text: str) -> list[Entity]:
         """Entities of one text, in order, not overlapping."""
@@ -393,4 +407,4 @@ def open_predictor(directory: Path, *, threads: int = 1, on_stage: OnStep = igno
         ) from error
     here = manifest.batching == "alone" or manifest.instructions == describe().instructions
     batching: Batching = manifest.batching if here else "alone"  # other kernels may round otherwise
-    return Predictor(tokenizer, model, manifest.labels, manifest.window, batching)
+    return Predictor(tokenizer, model, manifest.labels, manifest.window, batching, concurrent=variant.concurrent)

@@ -84,6 +84,8 @@ class Variant(abc.ABC):
     """Whether it takes in a graph of the checkpoint's directory, which then is part of its identity."""
     session: ClassVar[Mapping[str, str]] = {}
     """Options with which the back end runs the model, beside the threads; a bundle records them."""
+    concurrent: ClassVar[bool] = False
+    """Whether several threads may run its model at once; a server then runs a short text beside a long one."""
     complexity: ClassVar[int] = 0
     """How much there is to understand, install and go wrong in deployment; of variants that tie, the lower one wins."""
 

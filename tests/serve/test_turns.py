@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +12,9 @@ import pytest
 from slimner import zoo
 from slimner.serve.admission import Queue, QueueFullError, TooLongError, tokenized
 from slimner.serve.bundle import open_served
-from slimner.serve.engine import Engine
+from slimner.serve.engine import LATER, Engine
 from slimner.serve.schemas import MOST_TEXT_TOKENS
-from slimner.serve.turns import AHEAD, SHORT_S, DeadlineError, GoneError, Turn, Turns
+from slimner.serve.turns import ROUND_EVERY, SHORT_CHARACTERS, SHORT_S, DeadlineError, GoneError, Lane, Turn, Turns
 from slimner.variants import Predictor, open_predictor
 from slimner.variants.batching import RUN_TOKENS
 from slimner.variants.labels import Labels
@@ -24,45 +25,57 @@ def never() -> bool:
     return False
 
 
-def lined_up(turns: Turns, number: int) -> None:
+def lined_up(lane: Lane, number: int) -> None:
     end = time.monotonic() + 30
-    while len(turns._short) + len(turns._long) < number and time.monotonic() < end:
+    while len(lane.waiting) < number and time.monotonic() < end:
         time.sleep(0.001)
-    assert len(turns._short) + len(turns._long) == number
+    assert len(lane.waiting) == number
 
 
-def run(turns: Turns, order: list[str], names: dict[str, float], steps: int = 1) -> None:
-    """Requests of these names, each having held the turn for so long, line up in order; each notes its steps."""
+def run(turns: Turns, requests: dict[str, int], steps: int, held: int = 1) -> str:
+    """Who had the turn, step by step, when requests with so many characters lined up in this order.
 
-    def work(name: str, spent_s: float) -> None:
-        turn = Turn(turns, time.monotonic() + 30, never)
-        turn.spent_s = spent_s
-        with turn:
+    Each step does what a window with a part of the characters does.
+    """
+    order: list[str] = []
+
+    def work(name: str, characters: int) -> None:
+        with Turn(turns, time.monotonic() + 30, never, characters) as turn:
             for _ in range(steps):
                 order.append(name)
+                turn.left -= characters // steps
                 turn.offer()
 
     threads = []
-    with Turn(turns, time.monotonic() + 30, never):
-        for name, spent_s in names.items():
-            threads.append(threading.Thread(target=work, args=(name, spent_s)))
+    with Turn(turns, time.monotonic() + 30, never, held) as holder:
+        for name, characters in requests.items():
+            threads.append(threading.Thread(target=work, args=(name, characters)))
             threads[-1].start()
-            lined_up(turns, len(threads))
+            lined_up(holder.lane, len(threads))
     for thread in threads:
         thread.join()
+    return "".join(order)
 
 
-def test_long_requests_take_turns_step_by_step() -> None:
-    order: list[str] = []
-    run(Turns(), order, dict.fromkeys("abc", 2 * SHORT_S), steps=4)
-    assert "".join(order) == "abc" * 4
+def test_short_requests_take_turns_step_by_step() -> None:
+    assert run(Turns(), dict.fromkeys("abc", 10), steps=4) == "abc" * 4
 
 
-def test_a_short_request_goes_first_and_every_fourth_turn_is_for_a_long_one() -> None:
-    order: list[str] = []
-    run(Turns(), order, {"L": 2 * SHORT_S, "M": 2 * SHORT_S} | dict.fromkeys("abcdefgh", 0.0))
-    assert AHEAD == 3
-    assert "".join(order) == "abcLdefMgh"
+def test_of_long_requests_the_one_with_the_least_left_goes_first_but_every_fourth_time() -> None:
+    order = run(Turns(), {"A": 90_000, "B": 90_000, "c": 9_000}, steps=9, held=SHORT_CHARACTERS + 1)
+    assert ROUND_EVERY == 4
+    assert order == "cccAcccBcccAAABAAABAABBBBBB"
+
+
+def test_a_request_that_held_the_turn_for_long_leaves_it_to_short_ones() -> None:
+    turns = Turns()
+    with Turn(turns, time.monotonic() + 30, never) as turn:
+        assert turn.lane is turns.short
+        turn.spent_s = SHORT_S
+        turn.offer()
+        assert turn.lane is turns.long
+        with Turn(turns, time.monotonic() + 30, never) as other:
+            assert other.lane is turns.short
 
 
 def test_who_hung_up_or_is_late_gives_the_turn_on() -> None:
@@ -76,7 +89,7 @@ def test_who_hung_up_or_is_late_gives_the_turn_on() -> None:
     assert turns.since == 0
     with Turn(turns, time.monotonic() + 30, never):
         assert turns.since > 0
-    assert not turns.waiting()
+    assert not turns.short.waiting
 
 
 def refused(enter: Callable[[], object]) -> bool:
@@ -131,6 +144,22 @@ def test_answers_are_those_of_the_predictor_whether_encodings_are_kept_or_not() 
     assert engine.answer(texts).results == [predict(text) for text in texts]
 
 
+def test_a_long_request_works_in_a_thread_that_others_are_preferred_to() -> None:
+    engine = Engine(open_served(zoo.bundle()), threads=1, queue=1, deadline_s=60)
+    seen: dict[int, int] = {}
+
+    def gone() -> bool:
+        thread = threading.get_native_id()
+        seen[thread] = os.getpriority(os.PRIO_PROCESS, thread)
+        return False
+
+    text = "外交部发言人说。"
+    engine.answer([text], gone)
+    assert seen == {threading.get_native_id(): os.getpriority(os.PRIO_PROCESS, 0)}
+    engine.answer([text * (SHORT_CHARACTERS // len(text) + 1)], gone)
+    assert max(seen.values()) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + LATER)
+
+
 def test_nothing_is_computed_for_a_client_that_hung_up() -> None:
     engine = Engine(open_served(zoo.bundle()), threads=1, queue=1, deadline_s=60)
     engine.start()
@@ -177,7 +206,7 @@ def asked(lengths: Sequence[Sequence[int]], batching: Batching) -> tuple[Countin
         threads.append(threading.Thread(target=ask, args=(windows,)))
         threads[-1].start()
         if number:
-            lined_up(turns, number)
+            lined_up(turns.short, number)
         else:
             while not model.runs:
                 time.sleep(0.001)
@@ -193,7 +222,7 @@ def test_who_waits_goes_along_in_a_run_and_nobody_waits_for_others() -> None:
     assert model.runs[0] == [30]  # the first found nobody, and went alone
     assert len(model.runs) == 2
     assert sorted(model.runs[1]) == [10, 20, 40]
-    assert not turns.waiting()
+    assert not turns.short.waiting
 
 
 def test_a_run_holds_no_more_tokens_than_it_may_and_windows_of_one_length_if_it_has_to() -> None:
@@ -205,3 +234,51 @@ def test_a_run_holds_no_more_tokens_than_it_may_and_windows_of_one_length_if_it_
     assert sorted(model.runs[1:]) == [[20, 20, 20], [40]]
     model, _ = asked([[30], [20], [20]], "alone")
     assert model.runs == [[30], [20], [20]]
+
+
+class Held:
+    """A model whose runs of long windows wait to be let go; notes the lengths, as runs end."""
+
+    def __init__(self) -> None:
+        self.ended: list[int] = []
+        self.inside = threading.Semaphore(0)
+        self.let_go = threading.Semaphore(0)
+
+    def __call__(self, window: np.ndarray, /) -> np.ndarray:
+        if len(window) > 100:
+            self.inside.release()
+            self.let_go.acquire(timeout=30)
+        self.ended.append(len(window))
+        return np.stack((window, window), axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("concurrent", [True, False])
+def test_a_short_request_passes_a_long_one_whatever_that_does(concurrent: bool) -> None:
+    model, turns = Held(), Turns()
+    tokenizer = open_predictor(open_served(zoo.bundle()).model).tokenizer
+    predictor = Predictor(tokenizer, model, Labels(("O", "B-X")), 512, concurrent=concurrent)
+
+    def ask(characters: int, sizes: Sequence[int]) -> None:
+        with Turn(turns, time.monotonic() + 30, never, characters) as turn:
+            turn.want([np.full(size, 1) for size in sizes])
+            while turn.wanted:
+                turn.offer()
+                turn.run(predictor)
+
+    long = threading.Thread(target=ask, args=(20_000, [200, 201, 202]))
+    short = threading.Thread(target=ask, args=(30, [30]))
+    long.start()
+    assert model.inside.acquire(timeout=30)
+    short.start()
+    if concurrent:
+        short.join(30)
+        assert model.ended == [30]
+    else:  # it cannot run now, and is the next one
+        end = time.monotonic() + 30
+        while not turns._urgent and time.monotonic() < end:
+            time.sleep(0.001)
+    for _ in range(3):
+        model.let_go.release()
+    short.join(30)
+    long.join(30)
+    assert model.ended == ([30, 200, 201, 202] if concurrent else [200, 30, 201, 202])

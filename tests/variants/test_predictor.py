@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slimner import zoo
 from slimner.variants import Predictor, open_predictor
-from slimner.variants.predictor import CHUNK_TOKENS, _units, windows
+from slimner.variants.predictor import CHUNK_TOKENS, LONG_CHARACTERS, _units, windows
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 AWKWARD = [
@@ -113,6 +113,13 @@ def test_the_middle_of_a_long_text_is_tagged_as_in_its_own_window(predictor: Pre
         window = np.concatenate((ids[:1], ids[1 + start : 1 + end], ids[-1:]))
         expected = predictor.model(window)[1 + keep_from - start : 1 + keep_to - start]
         assert np.array_equal(full[keep_from:keep_to], expected)
+
+
+def test_a_long_text_is_encoded_as_a_short_one_is(predictor: Predictor) -> None:
+    text = "㎡ﷺ e\u0301 北京 emma watson，" * (LONG_CHARACTERS // 10)
+    ours, plain = predictor.encode(text), predictor.tokenizer.encode(text)
+    for name in ("ids", "offsets", "word_ids", "tokens", "special_tokens_mask"):
+        assert getattr(ours, name) == getattr(plain, name)
 
 
 @given(tokens=st.integers(0, 3000), size=st.integers(2, 510))
