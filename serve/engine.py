@@ -162,7 +162,7 @@ class Engine:
             turn.want(windows)
             while turn.wanted:
                 step("infer")  # those who wait come to the same point, or do it
-                if turn.wanted:
+                if turn.wanted and not turn.gather(predict):
                     turn.run(predict)
             took("infer")
             return [turn.found[number] for number in range(len(windows))]
@@ -170,6 +170,7 @@ class Engine:
         turn = Turn(self.turns, begun + self.deadline_s, gone, sum(map(len, texts)))
         with self.queue.place(len(texts)), turn:
             took("wait")
+            offered = last  # the turn is kept until there are windows, which whoever is next takes along
             encodings = tokenized(predict, texts, step)
             results = predict.many(texts, step, encodings, infer)
             self.queue.took(turn.spent_s, len(texts))

@@ -111,7 +111,8 @@ def _through(directory: Path, temporary: Path, tried: Tried) -> None:
         for length in (1, 7, tried.window):
             ids = np.random.default_rng(length).integers(5, reference.tokenizer.get_vocab_size(), length)
             expected, got = reference.model(ids), onnx.model(ids)
-            assert np.isfinite(expected).all() and np.isfinite(got).all()
+            assert np.isfinite(expected).all()
+            assert np.isfinite(got).all()
             tried.difference[str(length)] = float(np.abs(expected - got).max() / max(10.0, float(np.ptp(expected))))
         expected, got = (each.logits(each.encode(long)) for each in (reference, onnx))
         assert len(expected) > tried.window

@@ -14,7 +14,18 @@ from slimner.serve.admission import Queue, QueueFullError, TooLongError, tokeniz
 from slimner.serve.bundle import open_served
 from slimner.serve.engine import LATER, Engine
 from slimner.serve.schemas import MOST_TEXT_TOKENS
-from slimner.serve.turns import ROUND_EVERY, SHORT_CHARACTERS, SHORT_S, DeadlineError, GoneError, Lane, Turn, Turns
+from slimner.serve.turns import (
+    MEMORY,
+    ROUND_EVERY,
+    SHORT_CHARACTERS,
+    SHORT_S,
+    DeadlineError,
+    GoneError,
+    Lane,
+    Returning,
+    Turn,
+    Turns,
+)
 from slimner.variants import Predictor, open_predictor
 from slimner.variants.batching import RUN_TOKENS
 from slimner.variants.labels import Labels
@@ -215,6 +226,67 @@ def asked(lengths: Sequence[Sequence[int]], batching: Batching) -> tuple[Countin
         thread.join()
     assert right == [True] * len(lengths)
     return model, turns
+
+
+def test_a_server_runs_requests_together_that_came_while_it_was_busy() -> None:
+    served, model = open_served(zoo.bundle()), Counting()
+    engine = Engine(served, threads=1, queue=8, deadline_s=60)
+    tokenizer = open_predictor(served.model).tokenizer
+    engine._predictor = Predictor(tokenizer, model, Labels(("O", "B-X")), 512, "packed")
+    engine.ready = True
+    threads = []
+    for number, text in enumerate(["上海", "北京市", "外交部说"]):
+        threads.append(threading.Thread(target=engine.answer, args=([text],)))
+        threads[-1].start()
+        if number:
+            lined_up(engine.turns.short, number)
+        else:
+            while not model.runs:
+                time.sleep(0.001)
+    model.begin.set()
+    for thread in threads:
+        thread.join()
+    assert [len(run) for run in model.runs] == [1, 2]
+
+
+def test_a_run_waits_only_for_clients_that_usually_ask_again_at_once() -> None:
+    clients = Returning()
+    clients.moment_s = 1.0
+    for second in range(0, 4 * MEMORY, 2):  # one client alone: whoever may come back is there already
+        clients.asked(second)
+        assert clients.wait_s(second) == 0
+        clients.answered(second + 1.5)
+    clients = Returning()
+    clients.moment_s = 1.0
+    for second in range(0, 2 * MEMORY, 2):  # two of them: when one asks again, the other is about to
+        clients.answered(second)
+        clients.answered(second)
+        clients.asked(second + 0.1)
+        waited = clients.wait_s(second + 0.1)
+        clients.asked(second + 0.2)
+    assert waited == pytest.approx(0.9)
+    assert clients.wait_s(second + 0.2) == 0
+    for second in range(1000, 1000 + 10 * MEMORY, 5):  # others, who do not come back: not worth it
+        clients.answered(second)
+        clients.answered(second)
+        waited = clients.wait_s(second + 0.5)
+    assert waited == 0
+
+
+def test_waiting_for_a_client_ends_when_it_comes_or_the_moment_is_over() -> None:
+    turns = Turns()
+    lane = turns.short
+    lane.returning.moment_s = 600.0
+    for _ in range(MEMORY):
+        lane.answered()
+        lane.returning.asked(time.monotonic())
+    with Turn(turns, time.monotonic() + 30, never):
+        lane.answered()
+        threading.Timer(0.05, Turn(turns, time.monotonic() + 30, never).__enter__).start()
+        assert lane.gather()
+        lane.returning.moment_s = 0.001
+        lane.answered()
+        assert not lane.gather()
 
 
 def test_who_waits_goes_along_in_a_run_and_nobody_waits_for_others() -> None:
