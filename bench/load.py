@@ -19,22 +19,10 @@ from ..core.errors import UserError
 from ..core.ledger_records import Processes
 from ..core.load_records import LoadRecord
 from ..core.machine import describe, thread_environment
-from .generator import (
-    BUSY_CORES,
-    MOST_CONNECTIONS,
-    RIGHT,
-    WRONG,
-    Http,
-    InProcess,
-    Run,
-    Target,
-    closed_loop,
-    open_loop,
-    run_loop,
-    schedule,
-)
+from .generator import BUSY_CORES, RIGHT, WRONG, Run, Target, closed_loop, open_loop, run_loop, schedule
 from .peak import Counted, find_peak
 from .server import listeners, memory
+from .targets import MOST_CONNECTIONS, Http, InProcess
 from .workload import read_workload
 
 MOST_IN_SEARCH = 1_000_000

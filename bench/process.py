@@ -278,7 +278,8 @@ def _concurrent(
     predictor: Callable[[str], Any], texts: Sequence[str], order: Sequence[int], seconds: float
 ) -> Concurrent:
     """Five clients at once, in as many threads."""
-    from .generator import WRONG, InProcess, closed_loop, run_loop
+    from .generator import WRONG, closed_loop, run_loop
+    from .targets import InProcess
 
     target = InProcess(predictor, texts, threads=CLIENTS)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import subprocess
 import tempfile
 from pathlib import Path
@@ -38,9 +39,10 @@ def main() -> None:
         texts, bodies = Path(directory) / "texts.txt", Path(directory) / "bodies.jsonl"
         short = [text for text in read_workload("news-zh").texts if len(text) <= 50]
         texts.write_text("\n".join(short) + "\n", encoding="utf-8")
-        bodies.write_text("".join(json.dumps({"text": text}) + "\n" for text in short), encoding="utf-8")
         expected = expected_answers(artifact, str(texts), timeout_s=TIMEOUT_S)
         load = load_of(up.service.url, str(texts), expected)
+        random.Random(load.seed).shuffle(short)  # both send the same texts in the same order
+        bodies.write_text("".join(json.dumps({"text": text}) + "\n" for text in short), encoding="utf-8")
         run_closed(load, clients=CLIENTS, seconds=3)
         for number in range(given.rounds):
             rates: dict[str, float] = {}

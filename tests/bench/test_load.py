@@ -18,8 +18,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from slimner.bench.generator import InProcess, Judge, closed_loop, open_loop, plain, run_loop, schedule
+from slimner.bench.generator import Done, closed_loop, open_loop, run_loop, schedule
 from slimner.bench.load import Load, expected_answers, run_closed, run_open, search_peak
+from slimner.bench.targets import InProcess, Judge, plain
 from slimner.core.load_records import LoadRecord, LoadReport
 from slimner.core.machine import describe
 from slimner.reports.load import load_notes
@@ -123,9 +124,9 @@ def test_a_generator_held_up_by_its_own_process_is_caught() -> None:
     target = InProcess(lambda text: time.sleep(0.001) or text, ["a"], threads=1)
 
     class Stalls:
-        async def ask(self, index: int) -> str:
+        def ask(self, index: int, done: Done) -> None:
             time.sleep(0.05)  # blocks the loop, as a pause of the collector would
-            return await target.ask(index)
+            target.ask(index, done)
 
         def close(self) -> None:
             target.close()
@@ -313,6 +314,54 @@ def test_an_answer_that_ends_with_the_connection_is_an_answer(texts: str) -> Non
         thread.join(20)
         listener.close()
     assert (run.answered, run.errors) == (5, {})
+
+
+def test_a_connection_that_is_closed_while_idle_is_opened_again_and_a_cut_answer_is_an_error(texts: str) -> None:
+    """After each answer the server ends the connection without a word; every fifth answer is cut short."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"entities": []}'
+
+    def answer() -> None:
+        for number in range(20):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(whole[:-4] if number % 5 == 4 else whole)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        run = run_closed(Load(target=url, workload=texts, most=20), clients=1, seconds=60)
+    finally:
+        thread.join(20)
+        listener.close()
+    assert (run.answered, run.errors) == (16, {"connection": 4})
+
+
+def test_a_chunked_answer_in_pieces_is_put_together(texts: str) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{"entiti\r\n8\r\nes": []}\r\n0\r\n\r\n'
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            for _ in range(6):
+                connection.recv(65536)
+                for piece in (chunked[:60], chunked[60:70], chunked[70:]):
+                    connection.sendall(piece)
+                    time.sleep(0.01)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        load = Load(target=url, workload=texts, most=6, expected=tuple([] for _ in range(TEXTS)))
+        run = run_closed(load, clients=1, seconds=60)
+    finally:
+        thread.join(20)
+        listener.close()
+    assert (run.answered, run.wrong, run.errors) == (6, 0, {})
 
 
 def test_a_search_limited_by_the_generator_says_so() -> None:
