@@ -321,6 +321,13 @@ def serving(session: nox.Session) -> None:
 
 
 @nox.session
+def workers(session: nox.Session) -> None:
+    """The table of docs/evidence/workers.md: slimner's worker beside other ones; six minutes, needs wrk."""
+    session.install(TORCH, "-e", ".[lab]", "a2wsgi>=1.10", "asgiref>=3.8", "uvicorn>=0.30", "uvicorn-worker>=0.3")
+    session.run("python", "studies/candidates.py", "--out", "docs/evidence/workers.md", *session.posargs)
+
+
+@nox.session
 def fairness(session: nox.Session) -> None:
     """A small request alone and beside five clients with the greatest requests; a minute and a half, quiet."""
     _study(session, "serving", "fairness")
