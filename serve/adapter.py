@@ -17,7 +17,7 @@ from concurrent import futures
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .connections import ARRIVAL_S, CURRENT, LINGER_S, MOST_HELD_BYTES, RETRY, Connection, Connections, late
+from .connections import ARRIVAL_S, CURRENT, LINGER_S, MOST_HELD_BYTES, REFUSALS, RETRY, Connection, Connections, late
 from .journal import HEADER, Entry
 from .metrics import UNKNOWN
 from .problems import PROBLEM_JSON, ProblemError
@@ -134,7 +134,10 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
             raise _too_large(f"{int(value):,}" if len(value) < 30 else "far more")
         if name == b"expect" and value.lower() != b"100-continue":
             raise ProblemError(417, "an Expect header that is not supported", "send no header Expect, or 100-continue")
-        in_chunks = in_chunks or name == b"transfer-encoding"
+        if name == b"transfer-encoding":
+            in_chunks = True
+            if value.strip().lower() != b"chunked":  # the parser undoes nothing else
+                raise ProblemError(501, *REFUSALS[501])
     pieces: list[bytes] = []
     size = 0
     try:

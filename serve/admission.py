@@ -118,7 +118,10 @@ def tokenized(predict: Predictor, texts: Sequence[str], step: Callable[[str], No
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Pieces of a text that a tokenizer may make far longer: U+FDFA is decomposed into 18 characters."""
-    if len(text) > COUNTED_CHARACTERS and len(unicodedata.normalize("NFKD", text)) > 2 * len(text):
-        for start in range(0, len(text), COUNTED_CHARACTERS):
-            yield text[start : start + COUNTED_CHARACTERS]
+    """Pieces of a text that a tokenizer may make far longer: U+FDFA is decomposed into 18 characters.
+
+    Decomposed in pieces too, since the time that this takes grows with the square of a row of combining marks.
+    """
+    pieces = [text[start : start + COUNTED_CHARACTERS] for start in range(0, len(text), COUNTED_CHARACTERS)]
+    if len(pieces) > 1 and sum(len(unicodedata.normalize("NFKD", piece)) for piece in pieces) > 2 * len(text):
+        yield from pieces

@@ -57,6 +57,10 @@ def http() -> list[Case]:
     for coding in ("chunked", " chunked", "\tchunked", "\x0bchunked", "chunked, identity", "xchunked", '"chunked"', ""):
         data = request("POST /v1/ner", LENGTH, b"Transfer-Encoding:" + coding.encode(), body=smuggled)
         case(f"length and coding {coding!r}", data, 400, 501)
+    chunked = b"%x\r\n" % len(GOOD) + GOOD + b"\r\n0\r\n\r\n"
+    for coding in ("gzip, chunked", "chunked, chunked", "chunked;q=1"):
+        field = f"Transfer-Encoding: {coding}".encode()
+        case(f"coding {coding!r}", request("POST /v1/ner", field, CLOSE, body=chunked), 400, 501)
     for name in (b"Transfer-Encoding ", b" Transfer-Encoding", b"Transfer-Encoding\x00", b"Transfer_Encoding"):
         case(f"field {name!r}", request("POST /v1/ner", LENGTH, name + b": chunked", body=GOOD))
     for length in ("+13", "-1", "0x0d", "1_3", "13, 13", "13.0", "1e1", "", "²", "13\x0b", "9" * 5000):
@@ -164,6 +168,7 @@ def json() -> list[Case]:
         "250,000 texts": (plain_json.dumps({"texts": [""] * 250_000}).encode(), 422),
         "20,001 characters": (plain_json.dumps({"text": "x" * 20_001}).encode(), 422),
         "2,000 characters that become 36,000": (plain_json.dumps({"text": "\ufdfa" * 2000}).encode(), 422),
+        "combining marks of two kinds": (plain_json.dumps({"text": "\u0301\u0323" * 10_000}).encode(), 200),
         "combining marks": (plain_json.dumps({"text": "a" + "\u0301" * 19_000}).encode(), 200),
         "no word ends": (plain_json.dumps({"text": "a" * 20_000}).encode(), 200),
         "spaces": (plain_json.dumps({"text": " " * 20_000}).encode(), 200),

@@ -215,6 +215,7 @@ def test_the_plain_gunicorn_command_serves_the_same(tmp_path: Path, expected: An
         (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
         (HEAD + b"Expect: nothing\r\nContent-Length: 1\r\n\r\na", 417),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\nd\r\n" + b'{"text": "x"}' + b"\r\n0\r\n\r\n", 501),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % (3 << 20) + b" " * (3 << 20) + b"\r\n0\r\n\r\n", 413),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + b'{"text": "x"}' + b"\r\n0\r\n\r\n", 200),
         (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
