@@ -45,8 +45,9 @@ TIDY_EVERY = 50
 # Without golden texts, what a fork has to answer before the model is held to survive one.
 TRIED = "2024 年，上海。Shanghai, in May."
 
-LATER = 10
-"""Levels of niceness of a thread with a long request, beyond those of the server."""
+LATER = 5
+"""Levels of niceness of a thread with a long request, beyond those of the server: while short ones want all of the
+processor, Linux gives it a quarter."""
 
 # No step takes so long: neither the tokenizer on a text nor the model on a window.
 STUCK_S = 8.0
