@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,12 +27,15 @@ PLATFORMS = {
 PURE = {"seqeval"}
 
 
-def requirements(extras: tuple[str, ...]) -> Iterator[str]:
-    """The requirements of the project and of those extras."""
+def requirements(extras: tuple[str, ...]) -> list[str]:
+    """The requirements of the project and of those extras, each once; an extra that names another brings that one's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    yield from project["dependencies"]
+    found = dict.fromkeys(project["dependencies"])
     for extra in extras:
-        yield from project["optional-dependencies"][extra]
+        for requirement in project["optional-dependencies"][extra]:
+            own = re.fullmatch(rf"{project['name']}\[(.+)\]", requirement)
+            found |= dict.fromkeys(requirements(tuple(own[1].split(","))) if own else [requirement])
+    return list(found)
 
 
 def pythons() -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-from .tags import OUTSIDE, Shape, shape
+from .tags import OUTSIDE, SEVERAL, Shape, shape, typeless
 
 Scheme = Literal["IOB2", "IOB1", "BIOES", "BMES", "BMEW", "BILOU", "BIOS", "BIEO", "BMEO", "IO"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -41,7 +41,12 @@ def read_tags(own: Sequence[str], wanted: str | None = None) -> tuple[tuple[str,
 
     With `wanted`, of that scheme or an error.
     """
-    written = shape(name for name in own if not _PLACEHOLDER.fullmatch(name))
+    names = [name for name in own if not _PLACEHOLDER.fullmatch(name)]
+    if several := [name for name in names if SEVERAL.search(name)]:
+        raise ValueError(f"'{several[0]}' is more than one tag")
+    if wanted != "IO" and typeless(names):
+        raise ValueError(f"the tags, {', '.join(own)}, have letters but no type")
+    written = shape(names)
     if wanted == "IO" and {letter for letter, _ in _parts(own, written).values()} != {"I"}:
         written = Shape("none")  # names of types that only look like tags
     parts = _parts(own, written)

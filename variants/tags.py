@@ -1,6 +1,6 @@
 """How a tag is written, read without knowing the scheme: a letter and a type, whichever comes first.
 
-`B-PER`, `b-per`, `B_PER`, `B:PER`, `PER-B` and `per_b` all say that a PER begins. `shape` tells from all the tags of a
+`B-PER`, `b-per`, `B_PER`, `B:PER`, `B.PER`, `B PER`, `PER-B` and `per_b` all say that a PER begins. `shape` tells from all the tags of a
 file or a model in which of these ways they are written, so that a type is never made of a tag (`B_PER` of `B_PER`, or
 `B` of `PER-B`); `Shape.split` takes a tag apart. What the letters mean together, which is the scheme, is for the
 caller: `ROLES` says what each does by itself. Shared by models (labels.py) and corpora.
@@ -27,8 +27,10 @@ ROLES: dict[str, Role] = {
     "W": "single",
 }
 OUTSIDE = ("O", "o")
-LETTER_FIRST = re.compile(r"(?P<letter>[BIMELSUWbimelsuw])[-_:/|](?P<type>\S.*)")
-LETTER_LAST = re.compile(r"(?P<type>.*\S)[-_:/|](?P<letter>[BIMELSUWbimelsuw])")
+LETTER_FIRST = re.compile(r"(?P<letter>[BIMELSUWbimelsuw])[-_:/|. ](?P<type>\S.*)")
+LETTER_LAST = re.compile(r"(?P<type>.*\S)[-_:/|. ](?P<letter>[BIMELSUWbimelsuw])")
+LETTER_ALONE = re.compile(r"[BIMELSUWbimelsuw][-_:/|. ]?")
+SEVERAL = re.compile(r"[|,;+](O([|,;+]|$)|[BIMELSUW][-_:.]\S)")  # B-PER|B-ORG: nested entities in one place
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -44,6 +46,13 @@ class Shape(msgspec.Struct, frozen=True):
             return ("I", tag) if tag.strip() else None
         match = (LETTER_FIRST if self.letter == "first" else LETTER_LAST).fullmatch(tag)
         return (match["letter"].upper(), match["type"]) if match else None
+
+
+def typeless(tags: Iterable[str]) -> bool:
+    """Whether the tags are letters without types: B, I and O."""
+    distinct = {tag for tag in tags if tag not in OUTSIDE}
+    begun = any(tag[0] in "BIbi" for tag in distinct if tag)
+    return begun and all(LETTER_ALONE.fullmatch(tag) for tag in distinct)
 
 
 def shape(tags: Iterable[str]) -> Shape:

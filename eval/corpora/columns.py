@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from ...core.errors import CorpusError
+from ...variants.tags import SEVERAL, typeless
 from . import layout, schemes
 from .defects import Defects
 from .sentences import Sentence, from_characters, from_words
@@ -68,6 +69,10 @@ def sentences(blocks: list[Tagged], defects: Defects) -> tuple[list[Sentence], s
     sizes = [len(token) for block in blocks for token in block.tokens]
     characters = sum(size == 1 for size in sizes) > 0.9 * len(sizes)
     scheme = schemes.recognise(block.tags for block in blocks)
+    if typeless(tag for block in blocks for tag in block.tags):
+        raise CorpusError(
+            f"{defects.where}: the tags have a letter (B, I) but no type", "write a type behind the letter: B-PER, I-PER"
+        )
     made: list[Sentence] = []
     for block in blocks:
         if not characters:
@@ -75,6 +80,8 @@ def sentences(blocks: list[Tagged], defects: Defects) -> tuple[list[Sentence], s
         for tag, line in zip(block.tags, block.lines, strict=True):
             if not schemes.known(tag, scheme):
                 defects.add("tag", line, f"'{tag}' is not a tag of {scheme.name}")
+            elif SEVERAL.search(tag):
+                defects.add("tag", line, f"'{tag}' is more than one tag")
         found, faults = schemes.entities(block.tags, scheme)
         for index, rule in faults:
             before = block.tags[index - 1] if index else "the start of a sentence"
@@ -116,6 +123,12 @@ def _blocks(lines: list[str], defects: Defects, picked: Mapping[str, int] | None
         return len(row.cells) == width or 0 < least <= len(row.cells)
 
     usual = _sentences([row for row in rows if not row.text.startswith("#")], whole) or _sentences(rows, whole)
+    for mark, name in ((",", "commas"), (";", "semicolons")):
+        if not picked and layout.is_apart_by(mark, [row.text for row in plain]):
+            raise CorpusError(
+                f"{defects.where}: its columns are set apart by {name}",
+                "write it with tabs between the columns and a blank line between the sentences",
+            )
     if not usual and all(len(row.cells) == 1 for row in plain):
         raise CorpusError(
             f"{defects.where}: no line has two columns, the first is '{plain[0].text[:40]}'",

@@ -51,8 +51,8 @@ RULES = {
         Rule(
             "malformed",
             "a line or element is not what the format says",
-            advice='a line is {"text": "...", "entities": [{"start": 0, "end": 2, "type": "PER"}]}, '
-            "or as docs/reference/corpus-formats.md shows for the other formats",
+            advice="docs/reference/corpus-formats.md shows each format; slimner's own is a line of "
+            '{"text": "...", "entities": [{"start": 0, "end": 2, "type": "PER"}]}',
         ),
         Rule(
             "outside",

@@ -27,6 +27,8 @@ COMMON = 3  # occurrences in the embedded corpus, from which on a character is c
 
 # Where files were joined; a mark elsewhere, or as a token of its own, is a character of the text.
 JOINED = re.compile(r"(?<=[\r\n])\ufeff(?=[^\s\ufeff])")
+COMPRESSED = (b"x\x01", b"x\x9c", b"x\xda")
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"%PDF", b"\xd0\xcf\x11\xe0")
 
 # What a file that is neither may be, by the share of its characters beyond ASCII that lie in the ranges of the script.
@@ -74,6 +76,13 @@ def _told(content: bytes, encoding: str, defects: Defects) -> str:
 def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
     if content.startswith(BINARY):
         raise CorpusError(f"{defects.where}: not a text but an archive or another binary file", "unpack it first")
+    if content.startswith(COMPRESSED):
+        raise CorpusError(
+            f"{defects.where}: compressed data, as spaCy's DocBin is",
+            "write each document as a line of JSON, json.dumps(doc.to_json())",
+        )
+    if content.startswith(LFS_POINTER):
+        raise CorpusError(f"{defects.where}: a Git LFS pointer, not the file itself", "fetch it: git lfs install, then git lfs pull")
     candidates = [name for mark, name in MARKS if content.startswith(mark)][:1]
     if not candidates and b"\0" in content[:4096]:
         candidates = ["utf-16-le" if content[1:4096:2].count(0) >= content[:4096:2].count(0) else "utf-16-be"]

@@ -149,6 +149,12 @@ def find(blocks: Sequence[Sequence[Sequence[str]]], picked: Mapping[str, int] | 
     return _layout(columns, token, bare[-1], indexed=indexed)
 
 
+def is_apart_by(mark: str, lines: Sequence[str]) -> bool:
+    """Whether that mark, and not white space, sets columns apart, of which the last holds tags."""
+    last = [line.rpartition(mark)[2].strip() for line in lines if mark in line]
+    return len(last) == len(lines) and _holds_tags(last, share=0.5)
+
+
 def _layout(columns: Sequence[Sequence[str]], token: int, tag: int, *, indexed: bool, **more: object) -> Layout:
     feature = more.get("feature")
     values = _values(columns[tag], feature) if isinstance(feature, str) else set(columns[tag])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,7 @@ def test_lines_end_only_where_files_break_them() -> None:
         ("a1 B_X\nb1 I_X\n", "IOB2"),
         ("a1 X-B\nb1 X-I\n", "IOB2"),
         ("a1 X_B\nb1 O\n", "IOB2"),
+        ("a1 B.X\nb1 I.X\nc1 O\n", "IOB2"),
         ("a1 b-X\nb1 i-X\nc1 o\n", "IOB2"),
         ("a1 B-X\nb1 O\nc1 B-X\nd1 I-X\ne1 E-X\n", "BIEO"),
         ("a1 B-X\nb1 O\nc1 B-X\nd1 M-X\ne1 E-X\n", "BMEO"),
@@ -171,6 +173,11 @@ def test_the_scheme_is_recognised(text: str, scheme: str) -> None:
         ("NNP Li B-PER\nNNP Lei I-PER\nVBZ works O\n", "holds parts of speech; .*--columns token=2,tag=3"),
         ("1 B-PER Li\n2 I-PER Lei\n3 O works\n", "holds tags; .*--columns token=3,tag=2"),
         ("1 B-PER\n2 I-PER\n3 O\n", "3 of 3 tokens are numbers"),
+        ("Li B-PER|B-ORG\nLei I-PER|I-ORG\nworks O\n", r"'B-PER\|B-ORG' is more than one tag"),
+        ("Li B-PER|O\nLei I-PER\nworks O\n", r"'B-PER\|O' is more than one tag"),
+        ("Sentence #,Word,Tag\nSentence: 1,Li,B-per\n,works,O\n", "set apart by commas; write it with tabs"),
+        ("Li B\nLei I\nworks O\n", "a letter .* but no type; write a type"),
+        ("Li;B-PER\nworks;O\n", "set apart by semicolons; write it with tabs"),
     ],
 )
 def test_columns_that_hold_something_else_are_refused(text: str, said: str) -> None:
@@ -224,6 +231,19 @@ def test_another_encoding_is_refused_with_its_name(content: str, encoding: str) 
 def test_what_is_not_labelled_text_is_refused(content: str) -> None:
     with pytest.raises(CorpusError):
         read(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zlib.compress(b"ENT_IOB"), r"as spaCy's DocBin is; .*to_json"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 40\n", "Git LFS pointer.*; fetch it"),
+    ],
+)
+def test_a_file_that_stands_for_another_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "train.spacy").write_bytes(content)
+    with pytest.raises(CorpusError, match=said):
+        read_corpus(str(tmp_path / "train.spacy"))
 
 
 @pytest.mark.parametrize(

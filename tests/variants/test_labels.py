@@ -67,6 +67,9 @@ def test_spans_are_what_seqeval_finds_in_strict_mode(tags: list[str]) -> None:
         ({"0": "[PAD]", "1": "B-PER", "2": "I-PER"}, "no O"),
         ({"0": "O", "1": ".", "2": ","}, "'.' does not name a type"),
         ({"0": "0", "1": "1"}, "'0' is a number, not a name"),
+        ({"0": "O", "1": "B", "2": "I"}, "O, B, I, have letters but no type"),
+        ({"0": "O", "1": "B-", "2": "I-", "3": "[PAD]"}, "letters but no type"),
+        ({"0": "O", "1": "B-PER|B-ORG", "2": "I-PER"}, r"'B-PER\|B-ORG' is more than one tag"),
     ],
 )
 def test_label_sets_that_cannot_be_read_are_refused(id2label: dict[str, str], message: str) -> None:
@@ -153,6 +156,7 @@ def test_the_scheme_is_told_from_the_tags(tags: str, scheme: str) -> None:
         ("O PER-B PER-I FIRST-NAME-B", "O B-PER I-PER B-FIRST-NAME"),
         ("o b-per i-per", "O B-per I-per"),
         ("O B:PER I:PER", "O B-PER I-PER"),
+        ("O B.PER I.PER B.FIRST.NAME", "O B-PER I-PER B-FIRST.NAME"),
         ("O B-PER I-PER X [CLS] [SEP]", "O B-PER I-PER O O O"),
         ("<pad> O PER LOC", "O O PER LOC"),
     ],

@@ -14,6 +14,7 @@ from slimner.variants.tags import shape
         (["O", "B-PERSON_NAME", "B-PER-NOM"], "first", [None, ("B", "PERSON_NAME"), ("B", "PER-NOM")]),
         (["o", "b-per", "i-per"], "first", [None, ("B", "per"), ("I", "per")]),
         (["O", "PER-B", "PER-I", "LOC_CITY-B"], "last", [None, ("B", "PER"), ("I", "PER"), ("B", "LOC_CITY")]),
+        (["O", "B PER", "I PER", "PER.NAM"], "first", [None, ("B", "PER"), ("I", "PER"), None]),
         (["O", "per_b", "per_i"], "last", [None, ("B", "per"), ("I", "per")]),
         (["O", "S-Bahn-B", "S-Bahn-I", "PER-B"], "last", [None, ("B", "S-Bahn"), ("I", "S-Bahn"), ("B", "PER")]),
         (["O", "PER", "LOC"], "none", [None, ("I", "PER"), ("I", "LOC")]),
