@@ -2,9 +2,8 @@
 
     python studies/wheels.py [--extra lab] [--python 3.13] [--platform macosx_14_0_arm64]
 
-Asks pip for each requirement of pyproject.toml by itself, without its dependencies, and only for wheels (`pip install
---dry-run --only-binary=:all: --no-deps`, which fetches little more than their metadata). Exit code 1 if one lacks a
-wheel.
+Asks pip for the requirements of pyproject.toml, without their dependencies, and only for wheels (`pip install --dry-run
+--only-binary=:all: --no-deps`), together and, where that fails, one by one. Exit code 1 if one lacks a wheel.
 """
 
 from __future__ import annotations
@@ -44,35 +43,36 @@ def pythons() -> list[str]:
     return [name.rpartition(" ")[2] for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)]
 
 
-def has_wheel(requirement: str, python: str, platforms: tuple[str, ...]) -> bool:
-    """Whether pip finds a wheel."""
+def have_wheels(wanted: list[str], python: str, platforms: tuple[str, ...]) -> bool:
+    """Whether pip finds a wheel of each requirement."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--no-deps", "--only-binary=:all:"]
         command += ["--target", directory, "--python-version", python, "--implementation", "cp"]
         for platform in platforms:
             command += ["--platform", platform]
-        return subprocess.run([*command, requirement], capture_output=True, check=False).returncode == 0
+        return subprocess.run([*command, *wanted], capture_output=True, check=False).returncode == 0
 
 
 def main() -> None:
-    """Ask, and print a row a requirement that lacks one."""
+    """Ask, and print a row for each Python and platform."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--extra", action="append", default=[], help="besides the runtime; again for more")
     parser.add_argument("--python", action="append", choices=pythons(), default=[])
     parser.add_argument("--platform", action="append", choices=tuple(PLATFORMS), default=[])
     given = parser.parse_args()
-    asked, lacking = 0, []
+    wanted = [one for one in requirements(tuple(given.extra)) if re.split(r"[<>=!~\[]", one)[0] not in PURE]
+    complete = True
     for python in given.python or pythons():
-        for name in given.platform or PLATFORMS:
-            for requirement in requirements(tuple(given.extra)):
-                if re.split(r"[<>=!~\[]", requirement)[0] in PURE:
-                    continue
-                asked += 1
-                if not has_wheel(requirement, python, PLATFORMS[name]):
-                    lacking.append(f"Python {python}, {name}: {requirement}")
-                    print(lacking[-1], flush=True)
-    print(f"{asked - len(lacking)} of {asked} have a wheel")
-    raise SystemExit(1 if lacking else 0)
+        for name, platforms in PLATFORMS.items():
+            if given.platform and name not in given.platform:
+                continue
+            lacking: list[str] = []
+            if not have_wheels(wanted, python, platforms):
+                lacking = [one for one in wanted if not have_wheels([one], python, platforms)]
+                complete = False
+            without = f"; not {', '.join(lacking)}" if lacking else ""
+            print(f"Python {python}, {name}: {len(wanted) - len(lacking)} of {len(wanted)}{without}", flush=True)
+    raise SystemExit(0 if complete else 1)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How a tag is written, read without knowing the scheme: a letter and a type, whichever comes first.
 
-`B-PER`, `b-per`, `B_PER`, `B:PER`, `B.PER`, `B PER`, `PER-B` and `per_b` all say that a PER begins. `shape` tells from all the tags of a
-file or a model in which of these ways they are written, so that a type is never made of a tag (`B_PER` of `B_PER`, or
-`B` of `PER-B`); `Shape.split` takes a tag apart. What the letters mean together, which is the scheme, is for the
-caller: `ROLES` says what each does by itself. Shared by models (labels.py) and corpora.
+`B-PER`, `b-per`, `B_PER`, `B:PER`, `B.PER`, `B PER`, `PER-B` and `per_b` all say that a PER begins. `shape` tells from
+all the tags of a file or a model in which of these ways they are written, so that a type is never made of a tag
+(`B_PER` of `B_PER`, or `B` of `PER-B`); `Shape.split` takes a tag apart. What the letters mean together, which is the
+scheme, is for the caller: `ROLES` says what each does by itself. Shared by models (labels.py) and corpora.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def load_reference(directory: Path, *, attention: str | None = None, dtype: Any 
 def first_line(error: BaseException) -> str:
     """The first line of another library's message that is not empty."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without colours for a terminal
-    return next((line.strip() for line in plain.splitlines() if line.strip()), type(error).__name__)
+    line = next((line.strip() for line in plain.splitlines() if line.strip()), type(error).__name__)
+    return f"no {line}" if isinstance(error, KeyError) else line
 
 
 def hold_threads(threads: int) -> None:

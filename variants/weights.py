@@ -108,8 +108,9 @@ def shapes(path: Path) -> Shapes:
             raise ValueError("it holds no tensors")
     except (OSError, ValueError, struct.error, RecursionError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}", again) from None
-    if path.stat().st_size != 8 + length + end:
-        raise CheckpointError(f"{path} is cut short: {path.stat().st_size:,} bytes of {8 + length + end:,}", again)
+    if (size := path.stat().st_size) != 8 + length + end:
+        what = "cut short" if size < 8 + length + end else "longer than its header says"
+        raise CheckpointError(f"{path} is {what}: {size:,} bytes of {8 + length + end:,}", again)
     if strange := sorted({t.dtype for t in tensors.values()} - {"F64", "F32", "F16", "BF16", "I64", "BOOL"}):
         raise CheckpointError(
             f"{path} holds {strange[0]}: weights that were quantized before", "give the checkpoint in full precision"

@@ -71,7 +71,8 @@ def sentences(blocks: list[Tagged], defects: Defects) -> tuple[list[Sentence], s
     scheme = schemes.recognise(block.tags for block in blocks)
     if typeless(tag for block in blocks for tag in block.tags):
         raise CorpusError(
-            f"{defects.where}: the tags have a letter (B, I) but no type", "write a type behind the letter: B-PER, I-PER"
+            f"{defects.where}: the tags have a letter (B, I) but no type",
+            "write a type behind the letter: B-PER, I-PER",
         )
     made: list[Sentence] = []
     for block in blocks:

@@ -82,7 +82,9 @@ def _recognised(content: bytes, defects: Defects) -> tuple[str, str]:
             "write each document as a line of JSON, json.dumps(doc.to_json())",
         )
     if content.startswith(LFS_POINTER):
-        raise CorpusError(f"{defects.where}: a Git LFS pointer, not the file itself", "fetch it: git lfs install, then git lfs pull")
+        raise CorpusError(
+            f"{defects.where}: a Git LFS pointer, not the file itself", "fetch it: git lfs install, then git lfs pull"
+        )
     candidates = [name for mark, name in MARKS if content.startswith(mark)][:1]
     if not candidates and b"\0" in content[:4096]:
         candidates = ["utf-16-le" if content[1:4096:2].count(0) >= content[:4096:2].count(0) else "utf-16-be"]

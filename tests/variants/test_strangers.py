@@ -125,6 +125,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         writing("model.safetensors", header({"a": {**F32, "shape": [3]}}, b"x" * 8)),
         "a has 8 bytes, its shape makes 12",
     ),
+    "more bytes than the header says": (
+        writing("model.safetensors", header({"a": F32}, b"x" * 9)),
+        "is longer than its header says",
+    ),
     "no tensors": (writing("model.safetensors", header({})), "holds no tensors"),
     "quantized tensors": (
         writing("model.safetensors", header({"a": {"dtype": "I8", "shape": [8], "data_offsets": [0, 8]}}, b"x" * 8)),
@@ -177,7 +181,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
         "architecture BertSpanForTokenClassification, but model type 'bert' makes a BertForTokenClassification",
     ),
     "a width that heads do not divide": (configured(num_attention_heads=5), "transformers cannot load it"),
-    "an activation of nobody": (configured(hidden_act="nobody"), "transformers cannot load it"),
+    "an activation of nobody": (configured(hidden_act="nobody"), "transformers cannot load it: no 'nobody'"),
 }
 
 
