@@ -1,4 +1,4 @@
-"""slimner as a library: open a predictor, score, measure, compare, gate, run.
+"""slimner as a library: open a predictor, score, measure, compare, gate, run, sweep, plan.
 
 Everything is loaded when it is first used: importing slimner imports no back end and no training framework.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slimner.core.errors import SlimnerError, UserError
     from slimner.core.gate_records import Calibration, GateRecord
+    from slimner.core.plan_records import DeploymentPlan
     from slimner.core.records import BenchReport, EvaluationRecord, MeasurementRecord, Measuring, Results
     from slimner.core.verdicts import Comparison
     from slimner.eval import CorpusSource, Differences
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
         evaluate,
         gate,
         pick,
+        plan,
         run,
+        sweep,
     )
+    from slimner.jobs.fleet import SweepPlan
     from slimner.jobs.opening import open_predictor
     from slimner.jobs.predicting import Predicted, predict, predict_file
     from slimner.reports import Decision, Policy, read_policy
+    from slimner.reports.fleet import Sweep
     from slimner.variants import Entity, Predictor
 
     __version__: str
@@ -45,6 +50,7 @@ _HOMES = {
     "Comparison": "slimner.core.verdicts",
     "CorpusSource": "slimner.eval",
     "Decision": "slimner.reports",
+    "DeploymentPlan": "slimner.core.plan_records",
     "Differences": "slimner.eval",
     "Entity": "slimner.variants",
     "EvaluationRecord": "slimner.core.records",
@@ -58,6 +64,8 @@ _HOMES = {
     "Results": "slimner.core.records",
     "Run": "slimner.jobs",
     "SlimnerError": "slimner.core.errors",
+    "Sweep": "slimner.reports.fleet",
+    "SweepPlan": "slimner.jobs.fleet",
     "UserError": "slimner.core.errors",
     "bench": "slimner.jobs",
     "bundle": "slimner.jobs",
@@ -68,10 +76,12 @@ _HOMES = {
     "gate": "slimner.jobs",
     "open_predictor": "slimner.jobs.opening",
     "pick": "slimner.jobs",
+    "plan": "slimner.jobs",
     "predict": "slimner.jobs.predicting",
     "predict_file": "slimner.jobs.predicting",
     "read_policy": "slimner.reports",
     "run": "slimner.jobs",
+    "sweep": "slimner.jobs",
 }
 
 __all__ = [
@@ -81,6 +91,7 @@ __all__ = [
     "Comparison",
     "CorpusSource",
     "Decision",
+    "DeploymentPlan",
     "Differences",
     "Entity",
     "EvaluationRecord",
@@ -94,6 +105,8 @@ __all__ = [
     "Results",
     "Run",
     "SlimnerError",
+    "Sweep",
+    "SweepPlan",
     "UserError",
     "__version__",
     "bench",
@@ -105,10 +118,12 @@ __all__ = [
     "gate",
     "open_predictor",
     "pick",
+    "plan",
     "predict",
     "predict_file",
     "read_policy",
     "run",
+    "sweep",
 ]
 
 

@@ -12,6 +12,17 @@ import slimner
 PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "api.md").read_text(encoding="utf-8")
 EXAMPLES = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
 POLICY = '[constraints]\nf1_max_drop = "100pp"\n[margins]\nsize = "10%"\n'
+SWEEP = """
+checkpoints = ["checkpoint"]
+corpus = "test.jsonl"
+workloads = ["texts.txt"]
+variants = ["onnx-int8"]
+baseline = "onnx-int8"
+repetitions = 1
+samples = 10
+warmup = 1
+tie_budget_s = 0
+"""
 
 
 def test_every_function_is_in_an_example() -> None:
@@ -42,6 +53,7 @@ def test_the_examples_run(
     shutil.copy(small_corpus, tmp_path / "test.jsonl")
     shutil.copy(small_workload, tmp_path / "texts.txt")
     (tmp_path / "policy.toml").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "plan.toml").write_text(SWEEP, encoding="utf-8")
     known: dict[str, object] = {}
     exec(compile(EXAMPLES.replace("pairs=20", "pairs=5"), "docs/guide/api.md", "exec"), known)
     assert known["record"].exit_code == 1  # type: ignore[attr-defined]  # "before" is larger than "lean"

@@ -51,3 +51,10 @@ def answer(path: Path, text: str) -> list[str]:
     score: slimner.EvaluationRecord = slimner.evaluate(path)
     report: slimner.BenchReport = slimner.bench(path, repetitions=1)
     return [entity.type for entity in entities if score.strict.f1 > 0 and report.measurements]
+
+
+def provision(plan: slimner.SweepPlan, out: Path) -> int:
+    found: slimner.Sweep = slimner.sweep(plan, out=out)
+    planned: slimner.DeploymentPlan = slimner.plan([out], rate=200, p95_ms=120)
+    needed = [machine.machines or 0 for machine in planned.machines]
+    return sum(needed) if all(verdict.serves_all for verdict in found.verdicts) else 0
