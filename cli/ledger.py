@@ -13,6 +13,7 @@ from ..bench import ledger as accounts
 from ..bench.dependencies import import_ledger, requirements_program
 from ..core.errors import UserError
 from ..core.ledger_records import ImportLedger, Ledger, Minimum, ServerPoint, Trial
+from ..core.locks import measuring_alone
 from ..core.machine import describe
 from ..core.records import MeasurementRecord, Measuring, Note
 from ..jobs.defaults import workload_for
@@ -89,7 +90,7 @@ def ledger(
     if sum(given is not None for given in (artifact, command, requirements)) != 1:
         raise UserError("give one of ARTIFACT, --imports and --requirements", "slimner ledger --help shows each")
     require("psutil", extra="load")
-    with options.err_console().status("looking") as status:
+    with measuring_alone(options.remark), options.err_console().status("looking") as status:
         if artifact is None:
             account = _of_program(command, requirements, settings.timeout_s, status)
         else:

@@ -11,6 +11,7 @@ import msgspec
 from ..bench.load import Load, check_url, expected_answers, run_closed, run_open, search_peak
 from ..core.errors import EXIT_FAILED, EXIT_PASS, UserError
 from ..core.load_records import LoadRecord, LoadReport
+from ..core.locks import measuring_alone
 from ..core.machine import describe
 from ..jobs.defaults import workload_for
 from ..jobs.inputs import artifact_in, require
@@ -135,7 +136,7 @@ def load(
     )
     runs: list[LoadRecord] = []
     peak: LoadRecord | None = None
-    with options.err_console().status("loading") as status:
+    with measuring_alone(options.remark), options.err_console().status("loading") as status:
 
         def tell(run: LoadRecord) -> None:
             p95 = run.latency_ms(95)

@@ -8,6 +8,7 @@ from ..bench import Workload
 from ..bench.explain import profile_in_child
 from ..core import child
 from ..core.explain_records import Explanation
+from ..core.locks import measuring_alone
 from ..core.machine import WIDE_DOT_PRODUCTS, describe, thread_environment
 from ..core.records import Measuring
 from ..reports.explain import why
@@ -41,7 +42,8 @@ def explain(
     progress.phase("explain", 1)
     progress.now("explain", f"{variant.name} on {len(chosen)} texts")
     profiling = child.call(profile_in_child, opened.path, chosen, settings.threads)
-    found = profiling.run(timeout_s=settings.timeout_s, environment=thread_environment(settings.threads))
+    with measuring_alone(progress.note):
+        found = profiling.run(timeout_s=settings.timeout_s, environment=thread_environment(settings.threads))
     progress.done("explain", f"{variant.name} on {len(chosen)} texts")
     machine = describe()
     return Explanation(
