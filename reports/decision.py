@@ -168,6 +168,16 @@ def _misses(row: Row, policy: Policy, rows: Sequence[Row]) -> Iterator[Miss]:
         yield Miss(reason=f"{' and '.join(missing)} was not measured")
 
 
+def f1_misses(row: Row, policy: Policy) -> list[str]:
+    """What the F1 of a variant, and its change against the baseline, do not meet."""
+    found: list[Miss] = []
+    if policy.f1_max_drop_pp is not None:
+        found += _drop(row, policy.f1_max_drop_pp)
+    if (least := policy.limits.get("f1_min")) is not None:
+        found += _beyond(row, limits()["f1_min"], least)
+    return [miss.reason for miss in found]
+
+
 def _drop(row: Row, allowed: float) -> Iterator[Miss]:
     if row.f1 is None:
         yield Miss(reason="F1 cannot be judged: the corpus has no gold entity")

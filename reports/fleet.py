@@ -1,4 +1,7 @@
-"""A verdict for a fleet: the winner of each kind of machine, and whether one bundle serves all. Pure functions."""
+"""A verdict for a fleet: the winner of each kind of machine, and whether one bundle serves all.
+
+Pure functions of records, but for `try_on`, which carries a bundle to another kind of machine.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import msgspec
 
 from ..core.machine import fingerprint
 from ..core.records import EvaluationRecord, Machine, Record, Results
+from ..eval import Interval, f1_change, f1_interval
 from .comparison import Row, rows_of
 from .content import Part, Points, Section, Table
-from .decision import Decision, decide, standings
-from .formatting import MISSING, megabytes
+from .decision import Decision, decide, f1_misses, standings
+from .formatting import MISSING, megabytes, points
 from .policy import Policy
 
 
@@ -41,12 +45,29 @@ class Choice(Record, frozen=True, kw_only=True):
     feasible: tuple[str, ...] = ()
 
 
+class Carried(Record, frozen=True, kw_only=True):
+    """How a bundle built on one kind of machine did on another: whether it serves there, and why.
+
+    `differing` of its `golden` texts were answered otherwise there. `f1` (0..1) was scored there; `f1_change` is in
+    percentage points against the baseline that this kind built itself.
+    """
+
+    variant: str
+    built_on: str
+    kind: str
+    serves: bool
+    because: str
+    golden: int = 0
+    differing: int = 0
+    f1: float | None = None
+    f1_change: Interval | None = None
+
+
 class FleetVerdict(Record, frozen=True, kw_only=True):
     """One checkpoint on one workload: a choice for each kind of machine, and the variant that serves all, if any.
 
-    `because` says why it does, or why none does; `needs_own` are the kinds that need another bundle. Each kind has
-    built its own artifacts: on `to_verify`, whose instruction sets differ from the first kind's, the bundle itself is
-    still to be checked.
+    `because` says why it does, or why none does. `built_on` is the kind of machine whose bundle serves all. `carried`
+    are all trials of bundles on other kinds; `needs_own` the kinds that the best of these bundles does not serve.
     """
 
     checkpoint: str
@@ -54,8 +75,9 @@ class FleetVerdict(Record, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     serves_all: str | None
     because: str
+    built_on: str | None = None
     needs_own: tuple[str, ...] = ()
-    to_verify: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = ()
 
 
 class Sweep(Record, frozen=True, kw_only=True):
@@ -70,12 +92,33 @@ class Sweep(Record, frozen=True, kw_only=True):
 Measured = tuple[CellResult, Results]
 
 
-def verdicts(
-    measured: Sequence[Measured],
-    policy_of: Callable[[Machine], Policy],
-    complexity: Mapping[str, int],
-    failed: Sequence[CellResult] = (),
-) -> list[FleetVerdict]:
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kind of machine found of a bundle built on another, or why it could not be tried there (`failed`)."""
+
+    golden: int = 0
+    differing: int = 0
+    evaluation: EvaluationRecord | None = None
+    failed: str = ""
+
+
+TryOn = Callable[[CellResult, str, str], Trial]
+"""Carry the bundle of a variant, built in a cell, to a kind of machine: (cell, variant, kind)."""
+
+
+def not_carried(cell: CellResult, variant: str, kind: str) -> Trial:
+    """No way to another kind of machine."""
+    return Trial(failed=f"{kind} was not reached")
+
+
+class Judge(msgspec.Struct, frozen=True, kw_only=True):
+    """By what is decided: the policy of a machine, the order of variants that tie, and trials on other kinds."""
+
+    policy_of: Callable[[Machine], Policy]
+    complexity: Mapping[str, int]
+    try_on: TryOn = not_carried
+
+
+def verdicts(measured: Sequence[Measured], judge: Judge, failed: Sequence[CellResult] = ()) -> list[FleetVerdict]:
     """A verdict for each checkpoint and workload; timings of different kinds of machine are never compared.
 
     A kind of machine of which only `failed` cells are there leaves open whether one bundle serves all.
@@ -84,47 +127,23 @@ def verdicts(
     for cell, results in measured:
         groups.setdefault((cell.checkpoint, cell.workload), []).append((cell, results))
     return [
-        _verdict(
-            key,
-            group,
-            policy_of,
-            complexity,
-            {cell.kind for cell in failed if (cell.checkpoint, cell.workload) == key},
-        )
+        _verdict(key, group, judge, {cell.kind for cell in failed if (cell.checkpoint, cell.workload) == key})
         for key, group in groups.items()
     ]
 
 
-def _verdict(
-    key: tuple[str, str],
-    group: Sequence[Measured],
-    policy_of: Callable[[Machine], Policy],
-    complexity: Mapping[str, int],
-    failed: set[str],
-) -> FleetVerdict:
+def _verdict(key: tuple[str, str], group: Sequence[Measured], judge: Judge, failed: set[str]) -> FleetVerdict:
     kinds: dict[str, list[Measured]] = {}
     for cell, results in group:
         kinds.setdefault(cell.kind, []).append((cell, results))
-    choices = [_choice(kind, own, policy_of, complexity) for kind, own in kinds.items()]
-    variant: str | None
-    if lacking := sorted(failed - set(kinds)):
-        variant, because, own = None, f"no results of {', '.join(lacking)}", list[str]()
-    else:
-        variant, because, own = _one_for_all(choices, kinds, complexity)
-    sets = {kind: measured[0][0].machine.instructions for kind, measured in kinds.items()}
-    first = next(iter(sets.values()))
-    to_verify = [kind for kind, instructions in sets.items() if instructions != first] if variant else []
-    if to_verify:
-        because += f"; each kind built its own: check the bundle with slimner verify on {', '.join(to_verify)}"
-    return FleetVerdict(
+    verdict = FleetVerdict(
         checkpoint=key[0],
         workload=key[1],
-        choices=tuple(choices),
-        serves_all=variant,
-        because=because,
-        needs_own=tuple(own),
-        to_verify=tuple(to_verify),
+        choices=tuple(_choice(kind, own, judge.policy_of, judge.complexity) for kind, own in kinds.items()),
+        serves_all=None,
+        because=f"no results of {', '.join(sorted(failed - set(kinds)))}",
     )
+    return verdict if failed - set(kinds) else _one_for_all(verdict, kinds, judge)
 
 
 def _choice(
@@ -154,51 +173,99 @@ def _choice(
     )
 
 
-def _one_for_all(
-    choices: Sequence[Choice], kinds: Mapping[str, Sequence[Measured]], complexity: Mapping[str, int]
-) -> tuple[str | None, str, list[str]]:
-    """The variant whose one bundle serves all kinds, why, and otherwise the kinds that need their own."""
+def _one_for_all(verdict: FleetVerdict, kinds: Mapping[str, Sequence[Measured]], judge: Judge) -> FleetVerdict:
+    """The verdict with the bundle that serves all kinds: each candidate is carried until one does."""
+    choices = verdict.choices
+    everyone = tuple(choice.kind for choice in choices)
     if len(choices) == 1:
         only = choices[0]
-        return only.variant, "there is one kind of machine" if only.variant else "no variant fits the policy", []
-    corpora = {results.corpus and results.corpus.sha256 for own in kinds.values() for _, results in own}
-    models = {results.checkpoint.sha256 for own in kinds.values() for _, results in own}
-    everyone = [choice.kind for choice in choices]
-    if len(models) > 1:
-        return None, "the machines have different checkpoints under this name", everyone
-    if corpora == {None}:
-        return None, "random weights have no answers to compare", everyone
-    if len(corpora) > 1:
-        return None, "the machines scored different corpora", everyone
+        because = "there is one kind of machine" if only.variant else "no variant fits the policy"
+        return msgspec.structs.replace(
+            verdict, serves_all=only.variant, built_on=only.kind if only.variant else None, because=because
+        )
+    if reason := _incomparable(kinds):
+        return msgspec.structs.replace(verdict, because=reason, needs_own=everyone)
     everywhere = [name for name in choices[0].feasible if all(name in choice.feasible for choice in choices)]
     if not everywhere:
-        return None, "no variant fits the policy on every kind of machine", everyone
-    wins = {name: sum(choice.variant == name for choice in choices) for name in everywhere}
-    reasons: list[str] = []
-    for name in sorted(everywhere, key=lambda name: (-wins[name], complexity.get(name, 0))):
-        if differing := _differing(name, kinds):
-            reasons.append(f"{name} answers {differing}")
-            continue
-        others = [f"{choice.kind} ({choice.variant})" for choice in choices if choice.variant != name]
-        lead = f"; better by themselves: {', '.join(others)}" if others else ""
-        return name, f"it fits every policy and answers all sentences alike on every kind of machine{lead}", []
-    return None, "; ".join(reasons), everyone
+        reason = "no variant fits the policy on every kind of machine"
+        return msgspec.structs.replace(verdict, because=reason, needs_own=everyone)
+    tried: list[Carried] = []
+    lacking: list[Carried] = []
+    for variant, cell in _candidates(everywhere, choices, kinds, judge.complexity):
+        trials = [_carried(variant, cell, own, judge) for kind, own in kinds.items() if kind != cell.kind]
+        tried += trials
+        missed = [trial for trial in trials if not trial.serves]
+        if not missed:
+            others = [f"{choice.kind} ({choice.variant})" for choice in choices if choice.variant != variant]
+            lead = f"; better by themselves: {', '.join(others)}" if others else ""
+            because = f"built on {cell.kind}, it gives the same golden answers and keeps F1 on every other kind{lead}"
+            return msgspec.structs.replace(
+                verdict, serves_all=variant, built_on=cell.kind, because=because, carried=tuple(tried)
+            )
+        if not lacking or len(missed) < len(lacking):
+            lacking = missed
+    because = "; ".join(f"{one.variant} of {one.built_on} on {one.kind}: {one.because}" for one in lacking)
+    return msgspec.structs.replace(
+        verdict, because=because, needs_own=tuple(one.kind for one in lacking), carried=tuple(tried)
+    )
 
 
-def _differing(variant: str, kinds: Mapping[str, Sequence[Measured]]) -> str:
-    """How answers of a variant differ between kinds of machine; empty if they do not."""
-    found: dict[str, EvaluationRecord] = {}
-    for kind, own in kinds.items():
-        for _, results in own:
-            for record in results.evaluations:
-                if record.variant == variant:
-                    found.setdefault(kind, record)
-    (first, base), *others = found.items()
-    for kind, record in others:
-        pairs = zip(base.predictions, record.predictions, strict=True)
-        if changed := sum(one != other for one, other in pairs):
-            return f"{changed} of {len(base.predictions)} sentences otherwise on {kind} than on {first}"
-    return ""
+def _incomparable(kinds: Mapping[str, Sequence[Measured]]) -> str:
+    corpora = {results.corpus and results.corpus.sha256 for own in kinds.values() for _, results in own}
+    models = {results.checkpoint.sha256 for own in kinds.values() for _, results in own}
+    if len(models) > 1:
+        return "the machines have different checkpoints under this name"
+    if corpora == {None}:
+        return "random weights have no answers to compare"
+    return "the machines scored different corpora" if len(corpora) > 1 else ""
+
+
+def _candidates(
+    everywhere: Sequence[str],
+    choices: Sequence[Choice],
+    kinds: Mapping[str, Sequence[Measured]],
+    complexity: Mapping[str, int],
+) -> Iterator[tuple[str, CellResult]]:
+    """Variants that fit every policy with the cell that built them: first what most kinds chose, as they built it."""
+    wins = {name: [choice for choice in choices if choice.variant == name] for name in everywhere}
+    for name in sorted(everywhere, key=lambda name: (-len(wins[name]), complexity.get(name, 0))):
+        for choice in wins[name]:
+            yield name, next(cell for cell, _ in kinds[choice.kind] if cell.directory == choice.directory)
+        if not wins[name]:
+            yield name, next(iter(kinds.values()))[0][0]
+
+
+def _carried(variant: str, cell: CellResult, own: Sequence[Measured], judge: Judge) -> Carried:
+    """Try a bundle on a kind of machine whose `own` results have the baseline of its F1."""
+    there, results = own[0]
+    trial = judge.try_on(cell, variant, there.kind)
+    told = Carried(
+        variant=variant,
+        built_on=cell.kind,
+        kind=there.kind,
+        serves=False,
+        because=trial.failed,
+        golden=trial.golden,
+        differing=trial.differing,
+    )
+    base = next((one for one in results.evaluations if one.variant == results.settings.baseline), None)
+    if trial.failed or trial.evaluation is None:
+        return told
+    if base is None or base.corpus_sha256 != trial.evaluation.corpus_sha256:
+        return msgspec.structs.replace(told, because="F1 has no baseline there to be compared with")
+    seed = results.settings.seed
+    f1, change = f1_interval(trial.evaluation, seed=seed), f1_change(base, trial.evaluation, seed=seed)
+    reasons = [f"{trial.differing} of {trial.golden} golden texts are answered otherwise"] if trial.differing else []
+    row = Row(variant=variant, baseline=False, f1=f1, change=change)
+    reasons += f1_misses(row, judge.policy_of(there.machine))
+    well = f"same golden answers, F1 {points(change.points)}" if change else "same golden answers"
+    return msgspec.structs.replace(
+        told,
+        serves=not reasons,
+        because="; ".join(reasons) or well,
+        f1=f1.value if f1 else None,
+        f1_change=change.points if change else None,
+    )
 
 
 def sections(sweep: Sweep) -> Iterator[Section]:
@@ -251,12 +318,17 @@ def _said(verdict: FleetVerdict) -> list[Part]:
     points = [
         ("one bundle", f"{verdict.serves_all}: {verdict.because}" if verdict.serves_all else f"no: {verdict.because}")
     ]
-    return [
+    parts: list[Part] = [
         Table(
             headings=("kind", "winner", "threads", "because", "results"), lines=lines, important=("winner", "threads")
-        ),
-        Points(points),
+        )
     ]
+    if verdict.carried:
+        tried = [
+            (one.variant, one.built_on, one.kind, "yes" if one.serves else "no", one.because) for one in verdict.carried
+        ]
+        parts.append(Table(headings=("bundle", "built on", "tried on", "serves", "because"), lines=tried))
+    return [*parts, Points(points)]
 
 
 def kind_of(machine: Machine) -> str:

@@ -51,6 +51,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return "-".join((fingerprint(machine), *slugs, f"{self.settings.threads}t", sha256_of(self)[:8]))
 
 
+Outcome = tuple[Cell, Machine, Results | str]
+"""A cell, the machine that had it, and its results or why there are none."""
+
+
 def cells_of(plan: SweepPlan) -> list[Cell]:
     """The cells of a plan, those of a checkpoint together, so that its builds are at hand."""
     return [

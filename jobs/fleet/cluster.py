@@ -20,19 +20,16 @@ from ...core.errors import ChildError, UserError
 from ...core.outside import decode
 from ...core.records import Machine, Results
 from ...core.store import RESULTS, write_bytes
-from ...reports.fleet import kind_of
+from ...reports.fleet import TryOn, kind_of
 from ..batch.cluster import connect
 from ..progress import Progress
-from .cells import Cell, kept
+from .carrying import ATTEMPTS, LOOK_S, Carrying
+from .cells import Cell, Outcome, kept
 from .measurer import Measurer, introduce, measure_on_worker
 from .plan import Policies
-from .sweeping import Outcome
 
-LOOK_S = 0.5
 JOIN_S = 60.0
 """Longest wait for the first worker, and for another of a kind of which none is left."""
-
-ATTEMPTS = 3
 
 
 class Running(msgspec.Struct, kw_only=True):
@@ -72,6 +69,23 @@ class Fleet:
         finally:
             with contextlib.suppress(Exception):
                 self.client.cancel([one.future for one in self.running.values()])
+
+    def carrying(self, outcomes: list[Outcome]) -> TryOn:
+        """How a bundle that one kind has built is tried on another."""
+        return Carrying(self, outcomes).try_on
+
+    def address_of(self, kind: str) -> str | None:
+        """A worker of a kind of machine; None if none is there for long."""
+        until = time.monotonic() + JOIN_S
+        while True:
+            for _ in self._welcome():
+                pass  # kinds that join after the cells are measured
+            for address, measurer in self.workers.items():
+                if kind_of(measurer.machine) == kind:
+                    return address
+            if time.monotonic() > until:
+                return None
+            time.sleep(LOOK_S)
 
     def _welcome(self) -> Iterator[Outcome]:
         """Learn what machines have joined and which are gone; finished cells of a new kind are taken as they are."""
@@ -183,7 +197,8 @@ class Fleet:
                 cells.clear()
 
 
-def elsewhere(
+@contextlib.contextmanager
+def fleet(
     cells: list[Cell],
     policies: Policies,
     directory: Path,
@@ -192,8 +207,8 @@ def elsewhere(
     workers: int,
     fresh: bool,
     progress: Progress,
-) -> Iterator[Outcome]:
-    """Measure the cells on each kind of machine among the workers of a scheduler; ChildError if it goes away."""
+) -> Iterator[Fleet]:
+    """The kinds of machine among the workers of a scheduler; ChildError if it goes away."""
     dask, client = connect(address)
     try:
         try:
@@ -204,7 +219,7 @@ def elsewhere(
                 "start one on each machine with: dask worker ADDRESS --nworkers 1 --resources measure=1",
             ) from None
         try:
-            yield from Fleet(client, cells, policies, directory, fresh=fresh, progress=progress).measure()
+            yield Fleet(client, cells, policies, directory, fresh=fresh, progress=progress)
         except (OSError, dask.client.FutureCancelledError) as error:
             if client.status == "running":
                 raise

@@ -12,16 +12,13 @@ from ...core.locks import held_directory
 from ...core.machine import describe
 from ...core.records import Machine, Results
 from ...core.store import SWEEP, write_json
-from ...reports.fleet import CellResult, Measured, Sweep, kind_of, verdicts
+from ...reports.fleet import CellResult, Judge, Measured, Sweep, TryOn, kind_of, not_carried, verdicts
 from ..deciding import complexity
 from ..progress import SILENT, Progress
-from .cells import Cell, cells_of, kept, measure_cell
+from .cells import Cell, Outcome, cells_of, kept, measure_cell
 from .plan import Policies, SweepPlan, read_plan
 
 OUT = "slimner-sweep"
-
-Outcome = tuple[Cell, Machine, Results | str]
-"""A cell, the machine that had it, and its results or why there are none."""
 
 
 def sweep(
@@ -47,26 +44,33 @@ def sweep(
     directory = Path(out)
     with held_directory(directory):
         if scheduler is None:
-            found = list(_here(cells, policies, directory, fresh=fresh, progress=progress))
+            outcomes = list(_here(cells, policies, directory, fresh=fresh, progress=progress))
+            record = _decided(outcomes, policies, not_carried, started)
         else:
-            from .cluster import elsewhere
+            from .cluster import fleet
 
-            found = list(
-                elsewhere(cells, policies, directory, scheduler, workers=workers or 1, fresh=fresh, progress=progress)
-            )
-        told = [_told(cell, machine, ended) for cell, machine, ended in found]
-        told.sort(key=lambda one: (one[0].kind, one[0].checkpoint, one[0].workload, one[0].threads))
-        measured: list[Measured] = [(cell, ended) for cell, ended in told if isinstance(ended, Results)]
-        failed = [cell for cell, results in told if results is None]
-        names = dict.fromkeys(name for _, results in measured for name in results.settings.variants)
-        record = Sweep(
-            slimner=importlib.metadata.version("slimner"),
-            started=started,
-            cells=tuple(cell for cell, _ in told),
-            verdicts=tuple(verdicts(measured, policies.of, complexity(names), failed)),
-        )
+            with fleet(
+                cells, policies, directory, scheduler, workers=workers or 1, fresh=fresh, progress=progress
+            ) as machines:
+                outcomes = list(machines.measure())
+                record = _decided(outcomes, policies, machines.carrying(outcomes), started)
         write_json(directory / SWEEP, record)
     return record
+
+
+def _decided(outcomes: list[Outcome], policies: Policies, try_on: TryOn, started: str) -> Sweep:
+    told = [_told(cell, machine, ended) for cell, machine, ended in outcomes]
+    told.sort(key=lambda one: (one[0].kind, one[0].checkpoint, one[0].workload, one[0].threads))
+    measured: list[Measured] = [(cell, ended) for cell, ended in told if isinstance(ended, Results)]
+    failed = [cell for cell, results in told if results is None]
+    names = dict.fromkeys(name for _, results in measured for name in results.settings.variants)
+    judge = Judge(policy_of=policies.of, complexity=complexity(names), try_on=try_on)
+    return Sweep(
+        slimner=importlib.metadata.version("slimner"),
+        started=started,
+        cells=tuple(cell for cell, _ in told),
+        verdicts=tuple(verdicts(measured, judge, failed)),
+    )
 
 
 def _here(

@@ -17,7 +17,7 @@ from slimner.core.machine import describe
 from slimner.core.store import write_json
 from slimner.jobs import plan
 from slimner.reports import Policy
-from slimner.reports.fleet import CellResult, Sweep, kind_of, verdicts
+from slimner.reports.fleet import CellResult, Judge, Sweep, kind_of, verdicts
 
 from ..conftest import Slimner
 from ..made import make
@@ -130,7 +130,7 @@ def test_a_sweep_gives_a_line_for_each_kind(tmp_path: Path) -> None:
         slimner="0",
         started="now",
         cells=tuple(cell for cell, _ in cells),
-        verdicts=tuple(verdicts(cells, lambda machine: Policy(), {})),
+        verdicts=tuple(verdicts(cells, Judge(policy_of=lambda machine: Policy(), complexity={}))),
     )
     write_json(tmp_path / "sweep.json", swept)
     found = plan([tmp_path], rate=100, p95_ms=60).machines

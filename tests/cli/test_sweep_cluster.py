@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from slimner.core.errors import UserError
 from slimner.core.store import RESULTS, read_results
-from slimner.jobs import sweep
+from slimner.jobs import bundle, sweep
 from slimner.jobs.fleet import SweepPlan
+from slimner.jobs.fleet.carrying import try_on_worker
+from slimner.jobs.fleet.cells import cells_of
 
 distributed = pytest.importorskip("distributed")
 
@@ -135,9 +137,41 @@ def test_each_kind_measures_each_cell_and_a_killed_worker_loses_nothing(
         (verdict,) = found.verdicts
         assert len(verdict.choices) == 2
         assert verdict.serves_all == "onnx-fp32"
+        (carried,) = verdict.carried
+        assert {carried.built_on, carried.kind} == {cell.kind for cell in found.cells}
+        assert carried.built_on == verdict.built_on != carried.kind
+        assert (carried.serves, carried.differing) == (True, 0), carried.because
+        assert carried.golden > 0
+        home = next(cell.directory for cell in found.cells if cell.kind == carried.built_on)
+        (scored,) = read_results(tmp_path / "swept" / str(home) / RESULTS).evaluations
+        assert carried.f1 == pytest.approx(scored.strict.f1)
     again = sweep(plan, out=tmp_path / "swept", scheduler=None)  # the one with all cores is this machine
     assert [cell.failed for cell in again.cells] == [""]
     assert again.cells[0].directory in {cell.directory for cell in found.cells}
+
+
+def test_a_bundle_that_was_damaged_on_the_way_is_no_trial(
+    cache: Path,
+    tiny_checkpoint: Path,
+    artifacts: dict[str, Path],
+    small_corpus: Path,
+    small_workload: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLIMNER_CACHE", str(cache))
+    packed = tmp_path / "bundle"
+    bundle(artifacts["onnx-fp32"], packed, workload=small_workload)
+    files = {str(path.relative_to(packed)): path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+    plan = SweepPlan(checkpoints=(str(tiny_checkpoint),), corpus=str(small_corpus), workloads=(str(small_workload),))
+    (cell,) = cells_of(plan)
+    whole = try_on_worker(cell, files)
+    assert (whole.failed, whole.differing) == ("", 0)
+    assert whole.golden > 0
+    assert whole.evaluation is not None
+    damaged = try_on_worker(cell, files | {"golden.json": files["golden.json"].replace(b"0", b"1")})
+    assert "golden.json" in damaged.failed
+    assert damaged.evaluation is None
 
 
 def test_a_worker_that_would_measure_several_at_a_time_is_refused(address: str, tmp_path: Path) -> None:
