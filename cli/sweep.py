@@ -27,8 +27,9 @@ from .progress import Steps
 @click.option(
     "--scheduler",
     default=None,
-    metavar="tcp://HOST:PORT",
-    help="Measure on the workers of this Dask scheduler, started with --resources measure=1. [default: here]",
+    metavar="ADDRESS",
+    help="Measure on the workers of this Dask scheduler, started with --resources measure=1: tcp://HOST:8786 or "
+    "tls://HOST:8786. [default: here]",
 )
 @click.option(
     "--workers",

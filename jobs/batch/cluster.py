@@ -41,6 +41,7 @@ def connect(address: str) -> tuple[Any, Any]:
         raise MissingDependencyError(
             "--scheduler needs Dask distributed, not installed here", install_hint("cluster")
         ) from None
+    _require_certificates(distributed, address)
     try:
         return distributed, distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
@@ -48,6 +49,19 @@ def connect(address: str) -> tuple[Any, Any]:
             f"no scheduler answers at {address}: {error or type(error).__name__}",
             "start one with: dask scheduler; docs/guide/cluster.md shows how",
         ) from None
+
+
+def _require_certificates(dask: Any, address: str) -> None:
+    """UserError if an address needs certificates, and Dask's configuration names none that can be read."""
+    if not address.startswith("tls://"):
+        return
+    remedy = "give Dask the files of ca, cert and key as docs/guide/cluster.md shows"
+    try:
+        found = dask.Security().get_connection_args("client")["ssl_context"]
+    except OSError as error:  # an ssl.SSLError is one
+        raise UserError(f"the certificates for {address} cannot be read: {error}", remedy) from None
+    if found is None:
+        raise UserError(f"{address} needs certificates, and Dask's configuration names none", remedy)
 
 
 class Cluster:
