@@ -283,6 +283,12 @@ def predicting(session: nox.Session) -> None:
 
 
 @nox.session
+def scoring(session: nox.Session) -> None:
+    """A corpus of 2,000 documents scored by one process and by all cores; ten minutes."""
+    _study(session, "scoring")
+
+
+@nox.session
 def planning(session: nox.Session) -> None:
     """How well `slimner plan` foretells the p95 of a server at three rates; four minutes on a quiet machine."""
     _study(session, "planning")

@@ -1,11 +1,13 @@
 """What `slimner predict` answers a second, against cores times one predictor.
 
     python studies/predicting.py [--lines 100000] [--model BUNDLE] [--scheduler]
+    python studies/predicting.py --lines 1000000 --short 20 --scheduler    # a million short lines, on a cluster too
 
-Lines have the lengths of the embedded workload. One predictor in a process of its own answers a part of them before and
-after, so that it is seen when the machine became slower meanwhile. The command is timed whole, from its start to its
-end, and its output is compared with what the predictor answered. With --scheduler a local Dask cluster of a worker a
-core answers too. Exit code 1 if the command has less than 0.9 times cores times one predictor, or another answer.
+Lines have the lengths of the embedded workload, or at most --short characters. One predictor in a process of its own
+answers a part of them before and after, so that it is seen when the machine became slower meanwhile. The command is
+timed whole, from its start to its end, and its output is compared with what the predictor answered. With --scheduler a
+local Dask cluster of a worker a core answers too. Exit code 1 if the command has less than 0.9 times cores times one
+predictor, or another answer.
 """
 
 from __future__ import annotations
@@ -37,10 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--model", type=Path, default=zoo.bundle())
+    parser.add_argument("--short", type=int, default=None, help="cut lines to so many characters")
     parser.add_argument("--scheduler", action="store_true")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     workload = zoo.workload().read_text(encoding="utf-8").splitlines()
+    if given.short:
+        workload = list(dict.fromkeys(stripped for line in workload if (stripped := line[: given.short].strip())))
     with tempfile.TemporaryDirectory() as directory:
         texts, out = Path(directory) / "texts.txt", Path(directory) / "found.jsonl"
         lines = itertools.islice(itertools.cycle(workload), given.lines)
