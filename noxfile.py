@@ -290,7 +290,7 @@ def scoring(session: nox.Session) -> None:
 
 @nox.session
 def planning(session: nox.Session) -> None:
-    """How well `slimner plan` foretells the p95 of a server at three rates; four minutes on a quiet machine."""
+    """How well `slimner plan` foretells the p95 of a server at three rates; five minutes on a quiet machine."""
     _study(session, "planning")
 
 
