@@ -43,9 +43,18 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str) -> 
     metavar="html,md,csv,json",
     help="Formats to write into a directory, with commas: report.html, report.md, table.csv, report.json.",
 )
+@click.option("--before", metavar="VARIANT", help="Put this variant beside --after. [default: the baseline]")
+@click.option("--after", metavar="VARIANT", help="The variant beside --before. [default: the winner]")
 @options.policy
 @options.debug
-def report(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...], policy_file: Path | None) -> None:
+def report(
+    results: tuple[Path, ...],
+    out: Path | None,
+    formats: tuple[str, ...],
+    before: str | None,
+    after: str | None,
+    policy_file: Path | None,
+) -> None:
     """Report on RESULTS, recorded by `slimner run` (its directory, or its results.json); nothing is measured, and no
     model is needed.
 
@@ -62,7 +71,7 @@ def report(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]
     """
     if out is not None and out.suffix == ".html" and formats != ("html",):
         raise UserError(f"--format {','.join(formats)} needs a directory, and --out is {out}", "give --out a directory")
-    found = report_job(results, policy=options.policy_of(policy_file))
+    found = report_job(results, policy=options.policy_of(policy_file), before=before, after=after)
     if out is None:
         console = options.out_console()
         for part in terminal.report(found.report, console.room):

@@ -42,12 +42,15 @@ class Fields(msgspec.Struct):
     minimums: Any = None
 
 
-def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Reported:
+def report(
+    paths: Sequence[str | Path], *, policy: Policy | None = None, before: str | None = None, after: str | None = None
+) -> Reported:
     """The report on the newest results among files and directories, with what else they hold.
 
     A directory is the report of a run, or holds reports, or files of any of these: results, load reports, memory
     ledgers; or it is a history. Several runs are also shown over time, by machine and by checkpoint. Without
-    `policy` the decision follows the one that is kept beside the results. UserError if there are no results.
+    `policy` the decision follows the one that is kept beside the results. `before` and `after` name the variants that
+    are put side by side, not the baseline and the winner. UserError if there are no results, or no such variant.
     """
     found: list[tuple[Path, Results]] = []
     loads: list[LoadReport] = []
@@ -69,6 +72,10 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
     found.sort(key=lambda one: one[1].started)
     path, results = found[-1]
     rows, complexity = choices(results)
+    measured = [row.variant for row in rows if not row.failed]
+    for name in (before, after):
+        if name is not None and name not in measured:
+            raise UserError(f"{path} has no figures of {name}", f"it has those of {', '.join(measured)}")
     over_time = _over_time([one for _, one in found], histories)
     decision = decide(rows, complexity, policy or kept_policy(path))
     beside = Beside(
@@ -76,6 +83,8 @@ def report(paths: Sequence[str | Path], *, policy: Policy | None = None) -> Repo
         differences=_beside(path, DIFFERENCES, list[Differences]) or (),
         loads=loads,
         ledgers=ledgers,
+        before=before,
+        after=after,
     )
     told = report_of(results, rows, decision, beside).with_sections(*over_time, before="Decision")
     return Reported(report=told, rows=tuple(rows), decision=decision)

@@ -1,4 +1,4 @@
-"""A baseline and one variant side by side: memory by stage, and the totals."""
+"""Two variants side by side, as a rule the baseline and the winner: memory by stage, and the totals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.metrics import METRICS
 from ..core.records import Results
 from . import costs
 from .comparison import Row
-from .content import Cell, Section, Table, Text
+from .content import Cell, Section, Table
 from .formatting import MISSING, megabytes, score, show
 
 # What is compared, in this order; F1 stands before and minimum memory after it.
@@ -18,16 +18,13 @@ HEADLINE = ("F1, strict", "memory", "size", "response time, p50", "response time
 WORDS = {"p50": "response time, p50", "p95": "response time, p95", "qps": "QPS at five clients"}
 
 
-def section(results: Results, rows: Sequence[Row], after: str, ledgers: Sequence[Ledger] = ()) -> Section:
+def section(results: Results, one: Row, other: Row, ledgers: Sequence[Ledger] = ()) -> Section:
     """The two tables; `ledgers` may hold the minimum memory of either."""
-    before = results.settings.baseline
-    pair = [row for name in (before, after) for row in rows if row.variant == name]
-    if len(pair) < 2:
-        return Section(title=f"{before} and {after}", parts=[Text(f"{before} was not measured.")], detail=True)
+    before, after = one.variant, other.variant
     return Section(
         title=f"Before and after: {before} and {after}",
         parts=[
-            Table(headings=("figure", before, after, "change"), lines=list(_figures(pair[0], pair[1], ledgers))),
+            Table(headings=("figure", before, after, "change"), lines=list(_figures(one, other, ledgers))),
             _stages(results, before, after),
         ],
     )

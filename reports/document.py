@@ -40,13 +40,16 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """Other records of the same variants: what was found beside the results of a run, or given with them.
 
     `dependencies` is what the imports of a program that runs the winner cost, `differences` what each variant finds
-    otherwise than the baseline.
+    otherwise than the baseline. `before` and `after` name the variants that are put side by side, in place of the
+    baseline and the winner.
     """
 
     dependencies: ImportLedger | None = None
     differences: Sequence[Differences] = ()
     ledgers: Sequence[Ledger] = ()
     loads: Sequence[LoadReport] = ()
+    before: str | None = None
+    after: str | None = None
 
 
 def report_of(results: Results, rows: Sequence[Row], decision: Decision, beside: Beside | None = None) -> Report:
@@ -57,7 +60,7 @@ def report_of(results: Results, rows: Sequence[Row], decision: Decision, beside:
         decision=verdict(results, decision),
         decided=decision.winner is not None,
         reservations=reservations(results, decision),
-        figures=_headline(rows, decision),
+        figures=before_after.headline(*pair) if (pair := _pair(rows, decision, beside)) else [],
         facts=list(_facts(results)),
         sections=list(_sections(results, rows, decision, beside)),
     )
@@ -81,10 +84,12 @@ def reservations(results: Results, decision: Decision) -> list[str]:
     return found + [str(note) for note in notes(results) if note.code not in REMARKS]
 
 
-def _headline(rows: Sequence[Row], decision: Decision) -> list[tuple[str, str, str, str]]:
-    before = next((row for row in rows if row.baseline), None)
-    after = next((row for row in rows if row.variant == decision.winner), None)
-    return before_after.headline(before, after) if before and after and after is not before else []
+def _pair(rows: Sequence[Row], decision: Decision, beside: Beside) -> tuple[Row, Row] | None:
+    """The rows that are put side by side: those that were named, else the baseline and the winner."""
+    baseline = next((row.variant for row in rows if row.baseline), None)
+    names = (beside.before or baseline, beside.after or decision.winner)
+    before, after = (next((row for row in rows if row.variant == name), None) for name in names)
+    return (before, after) if before and after and after is not before else None
 
 
 def comparison(rows: Sequence[Row], decision: Decision) -> Table:
@@ -170,11 +175,8 @@ def _sections(results: Results, rows: Sequence[Row], decision: Decision, beside:
     for found in beside.ledgers:
         name = found.variant or found.artifact or "a program"
         yield Section(title=f"Memory ledger of {name}", parts=ledger_sections(found), detail=True)
-    other = decision.winner if decision.winner != results.settings.baseline else None
-    others = [row.variant for row in rows if not row.baseline and not row.failed]
-    after = other or next(iter(others), None)
-    if after is not None:
-        yield before_after.section(results, rows, after, beside.ledgers)
+    if pair := _pair(rows, decision, beside) or _any_pair(rows):
+        yield before_after.section(results, *pair, beside.ledgers)
     if results.builds:
         yield _builds(results)
     if results.failures:
@@ -185,6 +187,13 @@ def _sections(results: Results, rows: Sequence[Row], decision: Decision, beside:
         yield Section(title="Failures", parts=failed)
     yield Section(title="How far to believe this", parts=[Points([("", str(note)) for note in notes(results)])])
     yield _machine(results)
+
+
+def _any_pair(rows: Sequence[Row]) -> tuple[Row, Row] | None:
+    """The baseline and the first other variant that did not fail, for a decision to stay with the baseline."""
+    before = next((row for row in rows if row.baseline and not row.failed), None)
+    after = next((row for row in rows if not row.baseline and not row.failed), None)
+    return (before, after) if before and after else None
 
 
 def tradeoffs(rows: Sequence[Row], decision: Decision) -> Iterator[Chart]:

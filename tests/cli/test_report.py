@@ -103,6 +103,17 @@ def test_the_policy_kept_beside_the_results_decides_and_another_one_may(slimner:
     assert "No winner" in slimner("report", recorded).stdout
 
 
+def test_any_two_variants_are_put_side_by_side(slimner: Slimner, recorded: Path) -> None:
+    assert "Before and after: fp32 and lean" in slimner("report", recorded).stdout
+    done = slimner("report", recorded, "--before", "lean", "--after", "fp32")
+    assert done.returncode == 0, done.stderr
+    assert "Before and after: lean and fp32" in done.stdout
+    wrong = slimner("report", recorded, "--before", "leen")
+    assert wrong.returncode == 2
+    assert "has no figures of leen" in wrong.stderr.replace("\n", " ")
+    assert "fp32, lean" in wrong.stderr.replace("\n", " ")
+
+
 def test_what_cannot_be_reported_on_is_said(slimner: Slimner, recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"a": 1}')
     (tmp_path / "empty").mkdir()
