@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from .records import MeasurementRecord
-from .statistics import DRIFT, Spread, clean_ms, samples_needed, spread, spread_of_differences
+from .statistics import ASSUMED, Spread, clean_ms, samples_needed, spread, spread_of_differences
 from .units import MILLISECONDS, RATES, SECONDS, SHARES, SIZES
 
 Kind = Literal["timing", "memory", "size", "f1"]
@@ -110,7 +110,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         """The same from one value a process."""
         if self.difference:
             return spread_of_differences(values) if values else None
-        return spread(values, drift=DRIFT if self.kind == "timing" else 0.0) if values else None
+        return spread(values, drift=ASSUMED if self.kind == "timing" else 0.0) if values else None
 
 
 def latency(record: MeasurementRecord, q: float) -> float | None:

@@ -44,6 +44,20 @@ class Change(Record, frozen=True, kw_only=True):
         return Change(value=-self.value, low=low, high=high, level=self.level, n=self.n)
 
 
+class BetweenRuns(Record, frozen=True, kw_only=True):
+    """Relative standard deviation of a figure between runs of one artifact on one machine, beyond what the processes of
+    a run show; from so many `repeats`, None if it is assumed."""
+
+    deviation: float
+    repeats: int | None = None
+
+    def reach(self, level: float) -> float:
+        """Half the width of the interval, as a logarithm, that it gives the ratio of two runs: by Student's t where
+        the deviation itself was measured."""
+        quantile = student(self.repeats, level) if self.repeats else statistics.NormalDist().inv_cdf((1 + level) / 2)
+        return quantile * self.deviation * math.sqrt(2)
+
+
 def shared_level(tests: int, looks: int = 1) -> float:
     """Level of each of `tests` intervals, looked at `looks` times, that all hold together with 95 % (Bonferroni)."""
     return 1 - (1 - LEVEL) / (max(1, tests) * max(1, looks))
@@ -90,12 +104,12 @@ def difference_of_pairs(baseline: Sequence[float], candidate: Sequence[float], l
 
 
 def ratio_of_groups(
-    baseline: Sequence[float], candidate: Sequence[float], level: float, *, drift: float = 0.0
+    baseline: Sequence[float], candidate: Sequence[float], level: float, *, between: BetweenRuns | None = None
 ) -> Change:
     """Change of positive figures, candidate over baseline minus 1, from processes that were not measured in pairs.
 
-    Welch's interval on logarithms (B. L. Welch, Biometrika 34, 1947); `drift` is the relative deviation between two
-    runs that neither group's spread can show. Without ends if a group has fewer than two values.
+    Welch's interval on logarithms (B. L. Welch, Biometrika 34, 1947), wider by what runs differ `between` each other
+    if the groups are from two. Without ends if a group has fewer than two values.
     """
     one, two = ([math.log(value) for value in group] for group in (baseline, candidate))
     value = statistics.fmean(two) - statistics.fmean(one)
@@ -106,8 +120,7 @@ def ratio_of_groups(
     freedom = 1.0
     if error > 0:
         freedom = sum(parts) ** 2 / sum(p**2 / (len(g) - 1) for p, g in zip(parts, (one, two), strict=True))
-    normal = statistics.NormalDist().inv_cdf((1 + level) / 2)
-    reach = math.hypot(student(max(1, int(freedom)), level) * error, normal * drift * math.sqrt(2))
+    reach = math.hypot(student(max(1, int(freedom)), level) * error, between.reach(level) if between else 0.0)
     return _from_logs(
         Change(value=value, low=value - reach, high=value + reach, level=level, n=min(len(one), len(two)))
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from .metrics import Metric
-from .paired import Change
+from .paired import BetweenRuns, Change
 from .records import (
     CorpusFacts,
     EvaluationRecord,
@@ -107,7 +109,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     If both were measured for this, `pairs` is the number of pairs of processes whose times count and `disturbed_pairs`
     the number of those that count only for memory; `baseline_first` says for each pair which side began, `looks` after
     how many pairs it was judged, `ended` why measuring ended, and `lengths` how latency changed by length of the text.
-    Intervals hold together with 95 %; `correction` says how.
+    Intervals hold together with 95 %; `correction` says how. `between_runs` is by how much the figures of recorded runs
+    are taken to differ from run to run, by metric.
     """
 
     baseline: Side
@@ -122,6 +125,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     baseline_first: tuple[bool, ...] = ()
     ended: str = ""
     correction: str = ""
+    between_runs: dict[str, BetweenRuns] = msgspec.field(default_factory=dict)
     seed: int = 0
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()

@@ -25,6 +25,7 @@ from ..reports import Policy, Terms, compare_sides
 from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
+from .between_runs import between_runs
 from .defaults import corpus_for, unsaid, workload_for
 from .inputs import Source, require, require_measuring, source_of
 from .progress import SILENT, Progress, tell
@@ -163,7 +164,12 @@ def compare_recorded(baseline: Mapping[str, Side], candidate: Mapping[str, Side]
     """Judge each variant that both sides have, from recorded figures."""
     shared = [name for name in baseline if name in candidate]
     asked = msgspec.structs.replace(question, variants=max(1, len(shared)))
-    return [compare_sides(baseline[name], candidate[name], asked) for name in shared]
+    found: list[Comparison] = []
+    for name in shared:
+        one, two = baseline[name], candidate[name]
+        asked = msgspec.structs.replace(asked, between_runs=between_runs(one.machine, two.machine))
+        found.append(compare_sides(one, two, asked))
+    return found
 
 
 def settled(comparison: Comparison, *, to_the_end: bool) -> bool:

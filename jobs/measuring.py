@@ -10,6 +10,7 @@ from ..core.machine import describe
 from ..core.records import BenchReport, Measuring
 from ..reports.notes import measurement_notes
 from ..variants import Artifact
+from . import between_runs
 from .defaults import workload_for
 from .inputs import artifact_in, require, require_measuring
 from .progress import SILENT, Progress
@@ -44,6 +45,7 @@ def bench(
         with measuring_alone(progress.note):
             records.append(measure(step, texts.source, settings))
         progress.done("measure", f"{opened.manifest.variant}, process {step.repetition}")
+    between_runs.remember(records, texts.sha256, settings)
     return BenchReport(
         machine=describe(),
         workload=texts.facts,

@@ -28,6 +28,7 @@ from ..reports import Beside, Decision, Policy, Row, decide, rows_of, write_repo
 from ..variants import VARIANTS, Checkpoint, LoadOptions, Variant, resolve_checkpoint
 from ..variants.building import facts
 from ..variants.variant import DEFAULT_EXPORTER
+from . import between_runs
 from .defaults import TEXTS, corpus_for, remember, unsaid
 from .inputs import corpus_of, require, require_measuring, workload_of
 from .pipeline import Pipeline, headline
@@ -107,6 +108,9 @@ def run(
             tell_unknown(source.tokenizer, labelled, texts, progress)
         results = pipeline.run()
         remember(results.checkpoint, pipeline.corpus, texts)
+        for name in pipeline.artifacts:
+            own = [record for record in results.measurements if record.variant == name]
+            between_runs.remember(own, texts.sha256, settings)
         rows = rows_of(results)
         decision = decide(rows, pipeline.complexity, pipeline.policy)
         imports = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from ..core import text
+from ..core.between_runs import said
 from ..core.gate_records import Check, GateRecord
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
@@ -51,6 +52,8 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
             + (f", {comparison.disturbed_pairs} more were disturbed" if comparison.disturbed_pairs else "")
         )
     remarks.append(comparison.correction)
+    if words := said(comparison.between_runs):
+        remarks.append(words)
     return tabled(title=title, headings=HEADINGS, lines=lines, remarks=remarks)
 
 

@@ -6,11 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from ..core.between_runs import assumed
 from ..core.machine import FINGERPRINT
 from ..core.metrics import F1, METRICS, Kind, Metric, metric_of
-from ..core.paired import LOOKS, Change, difference_of_pairs, mcnemar, ratio_of_groups, ratio_of_pairs, shared_level
+from ..core.paired import (
+    LOOKS,
+    BetweenRuns,
+    Change,
+    difference_of_pairs,
+    mcnemar,
+    ratio_of_groups,
+    ratio_of_pairs,
+    shared_level,
+)
 from ..core.records import MeasurementRecord, Record
-from ..core.statistics import DRIFT
 from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, judge, surely_no_worse
 from ..eval import f1_change, plan_from_pair
 from .lengths import changes_by_length
@@ -25,12 +34,14 @@ LEAST_SUPPORT = 50
 class Terms(Record, frozen=True, kw_only=True):
     """The question of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
 
-    `variants` is the number of comparisons that are made together, which share the chance of an error.
+    `variants` is the number of comparisons that are made together, which share the chance of an error. `between_runs`
+    is by how much recorded figures differ from run to run, by metric.
     """
 
     margins: Mapping[str, float]
     seed: int = 1
     variants: int = 1
+    between_runs: Mapping[str, BetweenRuns] = msgspec.field(default_factory=assumed)
 
     @property
     def tests(self) -> int:
@@ -84,7 +95,8 @@ def compare_sides(
             verdicts.append(_size(baseline, candidate, margin))
         else:
             level = shared_level(question.tests, planned_looks if paired else 1)
-            verdicts.append(_measured(metric, baseline, candidate, margin, level, paired=paired))
+            between = None if paired else question.between_runs.get(name)
+            verdicts.append(_measured(metric, baseline, candidate, margin, level, paired=paired, between=between))
     types: tuple[MetricVerdict, ...] = ()
     sentences = None
     if "f1" in question.margins and _scored_alike(baseline, candidate):
@@ -100,8 +112,15 @@ def compare_sides(
         pairs=sum(map(_counts, baseline.measurements, candidate.measurements)) if paired else 0,
         looks=tuple(looks),
         correction=correction(question, planned_looks if paired else 1, len(types)),
+        between_runs={} if paired else _taken(verdicts, question.between_runs),
         seed=question.seed,
     )
+
+
+def _taken(verdicts: Sequence[MetricVerdict], between: Mapping[str, BetweenRuns]) -> dict[str, BetweenRuns]:
+    """What the intervals of recorded figures were widened by."""
+    names = [v.metric for v in verdicts if v.change is not None]
+    return {name: between[name] for name in names if name in between}
 
 
 def correction(question: Terms, looks: int, types: int) -> str:
@@ -208,7 +227,14 @@ def _size(baseline: Side, candidate: Side, margin: float) -> MetricVerdict:
 
 
 def _measured(
-    metric: Metric, baseline: Side, candidate: Side, margin: float, level: float, *, paired: bool
+    metric: Metric,
+    baseline: Side,
+    candidate: Side,
+    margin: float,
+    level: float,
+    *,
+    paired: bool,
+    between: BetweenRuns | None,
 ) -> MetricVerdict:
     if not paired and (reason := differs(metric.kind, baseline, candidate)):
         return _other(metric.name, margin, reason)
@@ -221,8 +247,7 @@ def _measured(
     if paired:
         change = (difference_of_pairs if metric.difference else ratio_of_pairs)(one, two, level)
     else:
-        drift = DRIFT if metric.kind == "timing" else 0.0
-        change = ratio_of_groups(one, two, level, drift=drift)
+        change = ratio_of_groups(one, two, level, between=between)
     verdict = judge(change, margin, metric)
     reason = ""
     if change.low is None:

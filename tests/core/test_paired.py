@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from slimner.core.paired import (
     LOOKS,
+    BetweenRuns,
     mcnemar,
     proportion,
     ratio_of_groups,
@@ -150,7 +151,7 @@ def test_groups_are_compared_as_welch_does() -> None:
 
 def test_drift_between_runs_widens_a_comparison_of_recorded_figures() -> None:
     one, two = [10.0, 10.01, 10.02], [10.0, 10.01, 10.02]
-    narrow, wide = ratio_of_groups(one, two, 0.95), ratio_of_groups(one, two, 0.95, drift=0.02)
+    narrow, wide = ratio_of_groups(one, two, 0.95), ratio_of_groups(one, two, 0.95, between=BetweenRuns(deviation=0.02))
     assert narrow.high is not None
     assert wide.high is not None
     assert narrow.high < 0.01
