@@ -207,7 +207,7 @@ def ties(session: nox.Session) -> None:
 
 @nox.session
 def distillation(session: nox.Session) -> None:
-    """What a BERT keeps with fewer layers; wants `-- --msra DIRECTORY`, half an hour, goes on where it stopped."""
+    """What a BERT keeps with fewer layers; wants `-- --msra DIRECTORY`, an hour, goes on where it stopped."""
     _study(session, "distillation")
 
 

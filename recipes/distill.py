@@ -149,7 +149,8 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"dev F1: {told}; next: slimner run {arguments.out} --corpus {arguments.dev}", flush=True)
 
 
-def main() -> None:
+def options() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("teacher", type=Path, help="directory of the checkpoint to learn from")
     parser.add_argument("--layers", type=int, required=True, help="layers of the student; half of them keep most F1")
@@ -159,7 +160,11 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=2.0, help="softens the teacher's probabilities (2)")
     parser.add_argument("--gold", type=float, default=0.5, help="weight of the labels of --train (0.5)")
     running.add_options(parser, epochs=3, rate=4e-4)
-    train(parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    train(options().parse_args())
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"dev F1 {facts['dev_f1']}; written to {out}", flush=True)
 
 
-def main() -> None:
+def options() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", help=f"directory of a checkpoint to continue, or {' or '.join(SCRATCH)}")
     parser.add_argument("--train", required=True, help="labelled corpus; its types become the model's")
@@ -233,7 +234,11 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.08, help="share of tokens made unknown (0.08)")
     parser.add_argument("--vocabulary", type=int, default=8000, help="most entries of a new vocabulary (8000)")
     running.add_options(parser, epochs=12, rate=6e-4)
-    train(parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    train(options().parse_args())
 
 
 if __name__ == "__main__":

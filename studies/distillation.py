@@ -3,10 +3,10 @@
     python studies/distillation.py --msra DIRECTORY [--work .distillation] [--out docs/evidence/distillation.md]
 
 DIRECTORY has train.bio and dev.bio of MSRA. A teacher is trained on a part of the first, and two students learn from
-it; what is in --work already is not trained again, and a training that was stopped goes on. Then every checkpoint is
-built as onnx-fp32 and onnx-int8, scored on the second, and onnx-int8 is measured, the checkpoints in turn. Training
-takes about 20 minutes of one quiet core with bfloat16, scoring and measuring five. `--no-times` leaves out what a busy
-machine would falsify.
+it; what is in --work already is not trained again, and a training that was stopped goes on. This takes about half an
+hour of one core with bfloat16 and may run beside other work (`--train-only`). Then every checkpoint is built as
+onnx-fp32 and onnx-int8 and scored on dev.bio, and onnx-int8 is measured, the checkpoints in turn; `--no-times` leaves
+out what a busy machine would falsify.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common import artifact_of, settings, where_and_when
@@ -32,17 +33,17 @@ from slimner.variants import read_manifest
 
 ROOT = Path(__file__).parents[1]
 SEED = 1
-LABELLED, CORPUS, TEXTS = 24_000, 8_000, 10_000  # sentences: the teacher's, the students', and those without labels
+LABELLED, CORPUS, TEXTS = 36_000, 6_000, 11_000  # sentences: the teacher's, the students', and those without labels
 
 COMMANDS = {
     "shallow": "recipes/finetune.py characters --layers 2 --vectors zoo/news_zh/checkpoint --vocabulary 4500 "
     "--train {work}/labelled.bio --dev {msra}/dev.bio --epochs 1 --rate 1e-3 --batch-tokens 1024 --dropout 0.02",
     "teacher": "recipes/finetune.py {work}/shallow --layers 8 "
-    "--train {work}/corpus.bio --dev {msra}/dev.bio --epochs 1 --rate 5e-4 --dropout 0.02",
+    "--train {work}/labelled.bio --dev {msra}/dev.bio --epochs 3 --rate 5e-4 --dropout 0.02",
     "student-half": "recipes/distill.py {work}/teacher --layers 4 "
-    "--train {work}/corpus.bio --dev {msra}/dev.bio --text {work}/texts.txt --epochs 1",
+    "--train {work}/corpus.bio --dev {msra}/dev.bio --text {work}/texts.txt --epochs 2",
     "student-quarter": "recipes/distill.py {work}/teacher --layers 2 "
-    "--train {work}/corpus.bio --dev {msra}/dev.bio --text {work}/texts.txt --epochs 1",
+    "--train {work}/corpus.bio --dev {msra}/dev.bio --text {work}/texts.txt --epochs 2",
 }
 MEASURED = ("teacher", "student-half", "student-quarter")
 
@@ -51,6 +52,25 @@ def command(name: str, work: str, msra: str) -> str:
     """The command that makes a checkpoint."""
     places = f" --out {{work}}/{name} --work {{work}}/state/{name} --bfloat16"
     return "python " + (COMMANDS[name] + places).format(work=work, msra=msra)
+
+
+def wrapped(line: str) -> str:
+    """A command over several lines, as a shell reads it."""
+    return " \\\n    ".join(textwrap.wrap(line, 110, break_long_words=False, break_on_hyphens=False))
+
+
+def gains(rows: Mapping[str, Row], names: Sequence[str]) -> str:
+    """What each student's figures are of the teacher's, a line each."""
+    lines = []
+    for name, row in rows.items():
+        parts = [
+            f"{METRICS[n].title} {mine / whole * 100:.0f} %"
+            for n in names
+            if (mine := row.value(n)) and (whole := rows["teacher"].value(n))
+        ]
+        if name != "teacher":
+            lines.append(f"- {name}: {', '.join(parts)} of the teacher's")
+    return "\n".join(lines)
 
 
 def split(msra: Path, work: Path) -> None:
@@ -62,7 +82,7 @@ def split(msra: Path, work: Path) -> None:
     (work / "texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
-def train(msra: Path, work: Path, pause: Path | None) -> None:
+def train(msra: Path, work: Path, threads: int, pause: Path | None) -> None:
     """Every checkpoint that is not there yet."""
     work.mkdir(parents=True, exist_ok=True)
     split(msra, work)
@@ -70,8 +90,18 @@ def train(msra: Path, work: Path, pause: Path | None) -> None:
         if not (work / name / "training.json").exists():
             print(f"== {name}", flush=True)
             _, *arguments = shlex.split(command(name, str(work), str(msra)))
-            waiting = ["--pause-file", str(pause)] if pause else []
-            subprocess.run([sys.executable, *arguments, *waiting], cwd=ROOT, check=True)
+            arguments += ["--threads", str(threads), *(["--pause-file", str(pause)] if pause else [])]
+            if code := ended(subprocess.Popen([sys.executable, *arguments], cwd=ROOT)):
+                raise SystemExit(code)
+
+
+def ended(training: subprocess.Popen[bytes]) -> int:
+    """Its exit code; Ctrl-C reaches it too, and it is given the time to save."""
+    while True:
+        try:
+            return training.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def scored(checkpoint: Path, variant: str, dev: Path) -> EvaluationRecord:
@@ -115,7 +145,7 @@ def page(work: Path, msra: Path, *, repetitions: int, times: bool) -> str:
                 score(f1_interval(exact, seed=SEED)),
                 score(f1_interval(small, seed=SEED)),
                 MISSING if name == "teacher" else points(change.points),
-                f"{small.strict.f1 / teacher.strict.f1 * 100:.1f} %",
+                f"{small.strict.f1 / teacher.strict.f1 * 100:.1f} %" if teacher.strict.f1 else MISSING,
             )
         )
         cost.append((name, *(spread_of(rows[name].spread(n), METRICS[n]) for n in names)))
@@ -123,7 +153,7 @@ def page(work: Path, msra: Path, *, repetitions: int, times: bool) -> str:
         markdown(("checkpoint", "parameters", "artifact", "F1, fp32", "F1, int8", "change", "kept"), quality),
         markdown(("checkpoint", *(METRICS[n].title for n in names)), cost),
     )
-    commands = "\n".join(command(name, "work", "msra").replace(" --", " \\\n    --", 1) for name in COMMANDS)
+    commands = "\n".join(wrapped(command(name, "work", "msra")) for name in COMMANDS)
     later = (
         ""
         if times
@@ -134,9 +164,9 @@ def page(work: Path, msra: Path, *, repetitions: int, times: bool) -> str:
 Made by `nox -s distillation -- --msra DIRECTORY` (`studies/distillation.py`), not edited by hand. {where_and_when()}
 
 A BERT of eight layers of width 256 with a vocabulary of characters is the teacher; `recipes/distill.py` makes students
-of four and of two layers from it. The teacher learns from MSRA's first {LABELLED:,} sentences as two layers, then from
-{CORPUS:,} of them as eight. The students learn from these {CORPUS:,} with labels, and from {TEXTS:,} others as text
-alone. It is a short training: the rows compare with each other, not with published figures.
+of four and of two layers from it. The teacher learns from MSRA's first {LABELLED:,} sentences, as two layers and then
+as eight. The students learn from the first {CORPUS:,} with labels, and from {TEXTS:,} that the teacher has not seen as
+text alone. It is a short training: the rows compare with each other, not with published figures.
 
 ## F1
 
@@ -147,9 +177,12 @@ teacher's `onnx-int8`, the first over the same sentences.
 
 ## Memory{" and time" if times else ""}
 
-`onnx-int8`, one thread, on the embedded workload of Chinese news, {repetitions} processes each in turn.
+`onnx-int8`, one thread, on the embedded workload of Chinese news, processes in turn, {repetitions} of each; `qps` is
+that of five clients.
 {later}
 {tables[1]}
+
+{gains(rows, names)}
 
 ## The commands
 
@@ -169,10 +202,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs/evidence/distillation.md")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--no-times", action="store_true", help="F1 and memory only")
+    parser.add_argument("--train-only", action="store_true", help="make the checkpoints, score and measure nothing")
+    parser.add_argument("--threads", type=int, default=1, help="threads that train (1)")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
     given = parser.parse_args()
     msra, work = given.msra.resolve(), given.work.resolve()
-    train(msra, work, given.pause_file)
+    train(msra, work, given.threads, given.pause_file)
+    if given.train_only:
+        return
     write_text(given.out, page(work, msra, repetitions=given.repetitions, times=not given.no_times))
 
 

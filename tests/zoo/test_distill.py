@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -196,3 +198,18 @@ def test_a_student_is_made_from_the_command_line(
     corpus.write_text(BIO.replace("LOC", "CITY"), encoding="utf-8")
     with pytest.raises(SystemExit, match=r"does not know: CITY \(it knows LOC, PER\)"):
         call("distill", monkeypatch, teacher, "--layers", 2, *common, *places)
+
+
+def test_every_command_of_the_guide_and_of_the_study_fits_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+    import runpy
+
+    monkeypatch.syspath_prepend(str(RECIPES.parent / "studies"))
+    study = runpy.run_path(str(RECIPES.parent / "studies" / "distillation.py"))
+    told = [study["command"](name, "work", "msra") for name in study["COMMANDS"]]
+    guide = (RECIPES.parent / "docs" / "guide" / "training.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    told += re.findall(r"^python recipes/.*$", guide, re.MULTILINE)
+    assert len(told) >= 7
+    for command in told:
+        _, recipe, *arguments = shlex.split(command)
+        importlib.import_module(Path(recipe).stem).options().parse_args(arguments)
