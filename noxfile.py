@@ -195,8 +195,14 @@ def gate_error(session: nox.Session) -> None:
 
 @nox.session
 def f1_evidence(session: nox.Session) -> None:
-    """How often a verdict on F1 is wrong, by the number of sentences; an hour, goes on where it stopped."""
+    """How often a verdict on F1 is wrong, by the number of sentences; some hours, goes on where it stopped."""
     _study(session, "f1")
+
+
+@nox.session
+def family(session: nox.Session) -> None:
+    """How often a whole gate is wrong, all metrics and types together, simulated; a minute."""
+    _study(session, "family")
 
 
 @nox.session

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import CorpusError
 from ..core.records import EvaluationRecord, Record, Results
 from .corpora import Corpus
-from .intervals import LEVEL, counts, f1_of, share, unseen
+from .intervals import LEVEL, counts, f1_of, share, typical_loss, unseen
 
 POWERS = (0.8, 0.9)
 CORPORA = 2000
@@ -33,7 +33,8 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     """How two variants differ: a sentence adds `values[i]` to F1's numerator, more or less, with `chances[i]` each way.
 
     `total` is the mean of predicted and gold entities of a sentence together, with its standard deviation; `entities`
-    is the mean of gold ones; `unseen` is the cost of the sentence that was not seen.
+    is the mean of gold ones; `unseen` is the cost of the sentence that was not seen, `typical` the least it costs once
+    losses were seen.
     """
 
     values: tuple[float, ...]
@@ -42,6 +43,7 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     entities: float
     unseen: float
+    typical: float
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ def observed(one: np.ndarray, two: np.ndarray) -> Differences:
         deviation=float(totals.std()),
         entities=float(one[:, 2].mean()),
         unseen=float(share(right, f1) - share(wrong, f1)),
+        typical=typical_loss(np.vstack((one, two)), np.vstack((two, one)), f1),
     )
 
 
@@ -94,6 +97,7 @@ def assumed(gold: np.ndarray) -> Differences:
         deviation=2 * float(gold.std()),
         entities=entities,
         unseen=max(2.0, cost * float(gold.sum() / (gold > 0).sum())),
+        typical=cost * float((gold > 0).sum() / gold.sum() * (gold**3).sum() / (gold**2).sum()),
     )
 
 
@@ -129,7 +133,7 @@ def power(differences: Differences, sentences: int, margin_pp: float, *, level: 
     lost = np.clip(losses, 0, None)
     squares = times @ lost**2
     seen = np.divide(times @ lost**3, squares, out=np.zeros(CORPORA), where=squares > 0)
-    cost = np.maximum(differences.unseen, seen)
+    cost = np.maximum(differences.unseen, np.where(squares > 0, np.maximum(seen, differences.typical), 0))
     mean, variance, third, fourth = (math.factorial(k - 1) * (times @ losses**k + cost**k) for k in (1, 2, 3, 4))
     z = statistics.NormalDist().inv_cdf((1 + level) / 2)
     skew, tail = third / variance**1.5, fourth / variance**2

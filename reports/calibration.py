@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -99,8 +99,20 @@ def section(calibration: Calibration) -> Section:
             f"(95 % {calibration.false_alarm_low * 100:.2f} to {calibration.false_alarm_high * 100:.2f} %), "
             f"{calibration.inconclusive / calibration.runs * 100:.1f} % could not tell",
             "seen, called worse: in nine of ten gates",
+            *lasting(calibration.metrics, calibration.pairs),
         ),
     )
+
+
+def lasting(metrics: Iterable[MetricCalibration], pairs: int) -> Iterator[str]:
+    """Warning of metrics in which pairs resemble the next ones (beyond twice the error of an autocorrelation of 0)."""
+    limit = 2 / math.sqrt(max(1, pairs))
+    names = ", ".join(METRICS[m.metric].title for m in metrics if m.autocorrelation > limit)
+    if names:
+        yield (
+            f"{names}: what favours one side lasts from pair to pair, so a change near its margin is judged wrongly "
+            "more often than in 5 % of gates; find out what it is, or calibrate again in a quieter hour"
+        )
 
 
 def _size(calibration: MetricCalibration, change: float | None) -> str:

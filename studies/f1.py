@@ -1,17 +1,18 @@
 """How often a verdict on F1 is wrong: corpora drawn with a known loss, judged as a gate judges them.
 
-    python studies/f1.py --out f1-study [--runs 1000] [--jobs 2]
+    python studies/f1.py --out f1-study [--runs 1000] [--jobs 2] [--plant silent ...] [--sentences 500 ...]
 
 Each cell draws `--runs` corpora of one kind and judges the change of F1 at a margin that is just the true loss, where a
 verdict "no worse" is a false pass and may come in 2.5 % of them at most. Cells that are done are in `cells.jsonl` and
-not computed again. The tables of docs/evidence/f1.md are printed at the end.
+not computed again. The tables of docs/evidence/f1.md are printed at the end. `--plant`, `--shape`, `--rate` and
+`--sentences` choose some of the cells, and may be given several times.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -25,7 +26,7 @@ from slimner.reports.tables import markdown
 LOSSES = (1.0, 2.0, 5.0)
 SENTENCES = (1, 5, 20, 50, 100, 200, 500, 2000)
 RATES = (0.3, 1.0, 3.0)
-PLANTS = ("missing", "wrong", "silent", "churn")
+PLANTS = ("missing", "wrong", "silent", "mixed", "churn")
 SHAPES = ("poisson", "geometric")
 RUNS = 1000
 BEYOND = 50  # draws beyond each end: a fifth of what a gate takes
@@ -41,8 +42,9 @@ OF_TYPE = 0.3
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Corpora of one kind: `rate` entities a sentence, `loss` pp lost in the way of `plant`.
 
-    An entity is `missing` or has `wrong` ends, or nothing is found in a whole sentence (`silent`), or as many entities
-    change for the better as for the worse beside the loss, of which half are missing (`churn`).
+    An entity is `missing` or has `wrong` ends, or nothing is found in a whole sentence (`silent`), or half the loss is
+    of the first kind and half of the third (`mixed`), or as many entities change for the better as for the worse beside
+    the loss, of which half are missing (`churn`).
     """
 
     plant: str
@@ -72,12 +74,13 @@ def drawn(random: np.random.Generator, cell: Cell, share: float) -> tuple[np.nda
     wrong = random.binomial(gold - right, WRONG / (1 - RIGHT))
     invented = random.poisson(INVENTED * rate, n)
     one = np.stack((right, right + wrong + invented, gold), axis=1)
-    if cell.plant == "silent":
-        two = np.where(random.random((n, 1)) < share, np.stack((0 * gold, 0 * gold, gold), axis=1), one)
-        return one.astype(float), two.astype(float)
-    lost = random.binomial(right, share)
-    gone = {"missing": lost, "wrong": 0 * lost}.get(cell.plant, random.binomial(lost, 0.5))
+    silence = {"silent": 1.0, "mixed": 0.5}.get(cell.plant, 0.0)
+    lost = random.binomial(right, share * (1 - silence))
+    gone = {"missing": lost, "mixed": lost, "wrong": 0 * lost}.get(cell.plant, random.binomial(lost, 0.5))
     after, predicted = right - lost, one[:, 1] - gone
+    if silence:
+        heard = random.random(n) >= share * silence
+        after, predicted = after * heard, predicted * heard
     if cell.plant == "churn":
         gained = random.binomial(wrong, CHURN * RIGHT / WRONG)
         back = random.binomial(after, CHURN)
@@ -90,7 +93,10 @@ def share_of(plant: str, loss: float) -> float:
 
     def f1(share: float) -> float:
         right, predicted = RIGHT * (1 - share), RIGHT + WRONG + INVENTED
-        if plant == "silent":
+        if plant == "mixed":  # two losses of half the share, one after the other
+            right = RIGHT * (1 - share / 2) ** 2
+            predicted = (predicted - RIGHT * share / 2) * (1 - share / 2)
+        elif plant == "silent":
             predicted *= 1 - share
         else:
             predicted -= RIGHT * share * {"missing": 1.0, "wrong": 0.0}.get(plant, 0.5)
@@ -135,14 +141,15 @@ def harmless() -> Iterator[tuple[Cell, float]]:
         yield Cell(plant=plant, shape="poisson", rate=rate, loss=0.0, sentences=sentences), margin
 
 
-def compute(out: Path, runs: int, jobs: int) -> list[tuple[Found, float]]:
-    """All cells, the ones that are done from the file."""
+def compute(out: Path, runs: int, jobs: int, chosen: Mapping[str, Container[object]]) -> list[tuple[Found, float]]:
+    """The cells of which each field is among the chosen, if any are, and the ones that are done from the file."""
     log = out / "cells.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines = log.read_bytes().splitlines() if log.exists() else []
     done = [msgspec.json.decode(line, type=tuple[Found, float]) for line in lines]
     known = {(found.cell, margin) for found, margin in done if found.runs >= runs}
     wanted = [pair for pair in (*((cell, cell.loss) for cell in cells()), *harmless()) if pair not in known]
+    wanted = [pair for pair in wanted if all(getattr(pair[0], name) in values for name, values in chosen.items())]
     wanted.sort(key=lambda pair: pair[0].sentences)
     with ProcessPoolExecutor(jobs) as pool, log.open("ab") as file:
         todo = {pool.submit(judge, cell, runs, margin): margin for cell, margin in wanted}
@@ -174,6 +181,7 @@ def report(done: Sequence[tuple[Found, float]]) -> str:
         )
         for plant, rate, margin in product(("nothing", "churn"), RATES, (0.5, 1.0, 2.0))
     ]
+    power = [line for line in power if len(line) > 1]
     return "\n\n".join(
         (
             "False passes, the worst of the cells and its 95 % interval; below it the least coverage",
@@ -186,6 +194,8 @@ def report(done: Sequence[tuple[Found, float]]) -> str:
 
 def _worst(found: Sequence[Found], sentences: int) -> str:
     mine = [f for f in found if f.cell.sentences == sentences]
+    if not mine:
+        return "-"
     worst = max(mine, key=lambda f: f.passes / f.runs)
     _, high = proportion(worst.passes, worst.runs)
     covered = min((f.covered / f.judged for f in mine if f.judged), default=1.0)
@@ -198,8 +208,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("f1-study"))
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--jobs", type=int, default=2)
-    given = parser.parse_args()
-    print(report(compute(given.out, given.runs, given.jobs)))
+    parser.add_argument("--plant", action="append", choices=(*PLANTS, "nothing"))
+    parser.add_argument("--shape", action="append", choices=SHAPES)
+    parser.add_argument("--rate", action="append", type=float, choices=RATES)
+    parser.add_argument("--sentences", action="append", type=int, choices=SENTENCES)
+    given = vars(parser.parse_args())
+    chosen = {name: given[name] for name in ("plant", "shape", "rate", "sentences") if given[name]}
+    print(report(compute(given["out"], given["runs"], given["jobs"], chosen)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from slimner.core.paired import proportion
-from slimner.eval.intervals import change_interval, score_interval
+from slimner.eval.intervals import change_interval, score_interval, typical_loss
 
 STUDY = runpy.run_path(str(Path(__file__).parents[2] / "studies" / "f1.py"))
 RUNS = 300
@@ -33,6 +33,22 @@ def test_a_loss_as_large_as_the_margin_rarely_passes(plant: str, rate: float, lo
     assert found.passes / RUNS <= 0.04
     if sentences >= 50:
         assert found.covered >= 0.93 * found.judged
+
+
+def test_a_few_short_silent_sentences_do_not_hide_that_long_ones_may_fall_silent() -> None:
+    cell = STUDY["Cell"](plant="silent", shape="geometric", rate=3.0, loss=5.0, sentences=100)
+    # in the long run 0.5 % pass, or 4 % if only the seen losses count
+    assert STUDY["judge"](cell, RUNS).passes / RUNS <= 0.01
+
+
+def test_a_typical_loss_is_a_moment_ratio_of_all_sentences_or_the_part_that_is_lost_at_once() -> None:
+    one = np.array([[1.0, 1, 1], [2, 2, 2], [3, 3, 3]])
+    gone = np.array([[0.0, 0, 1], [2, 2, 2], [3, 3, 3]])
+    size = (1 + 8 + 27) / (1 + 4 + 9)
+    assert typical_loss(one, gone, 0.5) == pytest.approx(1.5 * size)
+    single = np.array([[1.0, 1, 1], [2, 2, 2], [2, 2, 3]])
+    assert typical_loss(one, single, 0.5) == pytest.approx(1.5 * size / 3)
+    assert typical_loss(one, one, 0.5) == 0
 
 
 def alike(sentences: int, entities: int = 1) -> np.ndarray:

@@ -15,7 +15,7 @@ from slimner.core.metrics import METRICS
 from slimner.core.records import EvaluationRecord, Failure, Results
 from slimner.core.verdicts import Comparison, MetricVerdict, sides
 from slimner.reports import Policy, Terms, compare_sides
-from slimner.reports.calibration import calibrate, outcomes, resample
+from slimner.reports.calibration import calibrate, lasting, outcomes, resample
 from slimner.reports.gate import EXIT_CODES, checks, decided_by_scores, failures, margins, outcome_of
 from slimner.reports.gate_output import comment, github_annotations, junit, summary
 
@@ -275,6 +275,16 @@ def test_a_noisy_machine_sees_less_and_allows_no_more() -> None:
     )
     assert quiet.detectable < 0.2 * loud.detectable
     assert quiet.margin == loud.margin == METRICS["p50"].margin
+
+
+def test_a_calibration_warns_of_pairs_that_resemble_the_next() -> None:
+    ratios = pool(0.04)
+    ratios["p50"] = [ratios["p50"][i // 4] for i in range(40)]  # each change stays for four pairs
+    metrics = list(calibrate(resample(ratios, tests=3, runs=20), ratios))
+    (warning,) = lasting(metrics, 40)
+    assert "p50" in warning
+    assert "memory" not in warning
+    assert not list(lasting([m for m in metrics if m.metric == "memory"], 40))
 
 
 def test_every_metric_but_f1_has_a_margin_of_its_own() -> None:
