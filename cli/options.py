@@ -22,6 +22,7 @@ from ..eval.corpora import FORMATS, UNSAID
 from ..reports import Policy, read_policy, terminal
 from ..reports.content import Part, Points, Section
 from ..variants import LoadOptions, Manifest
+from ..variants.exporting import EXPORTERS
 from ..variants.exporting import exporter as find_exporter
 from ..variants.schemes import SCHEMES
 from ..variants.variant import DEFAULT_EXPORTER
@@ -119,7 +120,7 @@ exporter = click.option(
     show_default=True,
     metavar="NAME",
     callback=lambda context, parameter, value: find_exporter(value).name,
-    help="What writes the graph of ONNX variants: torchscript, dynamo, or optimum (in an environment of its own).",
+    help=f"What writes the graph of ONNX variants: {', '.join(EXPORTERS)}.",
 )
 budget = click.option(
     "--budget",

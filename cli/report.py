@@ -15,13 +15,14 @@ from ..reports.report import TABLE, WRITERS
 from ..reports.tables import as_csv
 from . import options
 
-FORMATS = (*WRITERS, "csv")
+# By format, the file that a directory gets; the table is that of the rows, not of the report.
+FILES = {name: file for name, (file, _) in WRITERS.items()} | {"csv": TABLE}
 
 
 def _formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise click.BadParameter(f"'{unknown[0]}' is not one of {', '.join(FORMATS)}")
+    if unknown := [name for name in names if name not in FILES]:
+        raise click.BadParameter(f"'{unknown[0]}' is not one of {', '.join(FILES)}")
     return names or ("html",)
 
 
@@ -40,8 +41,8 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str) -> 
     default="html",
     show_default=True,
     callback=_formats,
-    metavar="html,md,csv,json",
-    help="Formats to write into a directory, with commas: report.html, report.md, table.csv, report.json.",
+    metavar=",".join(FILES),
+    help=f"Formats to write into a directory, with commas: {', '.join(FILES.values())}.",
 )
 @click.option("--before", metavar="VARIANT", help="Put this variant beside --after. [default: the baseline]")
 @click.option("--after", metavar="VARIANT", help="The variant beside --before. [default: the winner]")
@@ -79,7 +80,7 @@ def report(
         return
     page = out.suffix == ".html"
     for name in formats:
-        path = out if page else out / (TABLE if name == "csv" else WRITERS[name][0])
+        path = out if page else out / FILES[name]
         if name == "csv":
             write_text(path, as_csv(found.rows, found.decision.winner))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,22 +125,7 @@ class AutoOr(click.IntRange):
     "several times.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and log each step.")
-def serve(
-    bundle: Path | None,
-    host: str,
-    port: int,
-    workers: int | str,
-    threads: int | str,
-    limit_memory: int | None,
-    queue: int,
-    deadline: float,
-    token_file: Path | None,
-    access_log: bool,
-    allow_host: tuple[str, ...],
-    allow_origin: tuple[str, ...],
-    proxy: tuple[str, ...],
-    debug: bool,
-) -> None:
+def serve(bundle: Path | None, debug: bool, **given: Any) -> None:
     """Serve BUNDLE (made by `slimner bundle`; an artifact works too), or the embedded Chinese model, over HTTP.
 
     Every option can be set by its environment variable, SLIMNER_ and its name in capitals (SLIMNER_PORT_NUMBER for the
@@ -150,27 +136,10 @@ def serve(
     slimner serve my-bundle --workers 2 --limit-memory 512MB
     curl -H 'Content-Type: application/json' -d '{"text": "法国总统马克龙"}' http://127.0.0.1:7860/v1/ner
     """
-    given = {
-        "SLIMNER_BUNDLE": str(bundle or zoo.bundle()),
-        "SLIMNER_HOST": host,
-        "SLIMNER_PORT_NUMBER": str(port),
-        "SLIMNER_WORKERS": str(workers),
-        "SLIMNER_THREADS": str(threads),
-        "SLIMNER_QUEUE": str(queue),
-        "SLIMNER_DEADLINE": repr(deadline),
-        "SLIMNER_ALLOW_HOST": " ".join(allow_host),
-        "SLIMNER_ALLOW_ORIGIN": " ".join(allow_origin),
-        "SLIMNER_PROXY": " ".join(proxy),
-    }
-    if limit_memory is not None:
-        given["SLIMNER_LIMIT_MEMORY"] = f"{limit_memory}B"
-    if token_file is not None:
-        given["SLIMNER_TOKEN_FILE"] = str(token_file)
-    if access_log:
-        given["SLIMNER_ACCESS_LOG"] = "1"
+    environment = {**os.environ, **as_environment({"bundle": bundle or zoo.bundle(), **given})}
     if debug:
-        given["SLIMNER_LOG_LEVEL"] = "debug"
-    environment = without_thread_caches({**os.environ, **given})
+        environment["SLIMNER_LOG_LEVEL"] = "debug"
+    environment = without_thread_caches(environment)
     settings = from_environment(environment)
     manifest, benchmarked = glance(settings.bundle)  # hashed by the server, in the copy that it opens
     planned = plan(settings, manifest.size_bytes, benchmarked)
@@ -186,7 +155,7 @@ def serve(
     short = check_token(settings.token, settings.host)
     for note in (*planned.notes, *([short] if short else [])):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-    if not settings.token and not local(host):
+    if not settings.token and not local(settings.host):
         console.print(
             "note: anyone who reaches this address can use the server; set a token (--token-file)",
             style="yellow",
@@ -205,6 +174,23 @@ def serve(
         APPLICATION,
     ]
     os.execve(sys.executable, command, environment)  # the memory of the command line goes with it
+
+
+def as_environment(given: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments of the command as the variables that `serve.settings` reads, those without a value left out."""
+    found: dict[str, str] = {}
+    for parameter in serve.params:
+        value = given.get(str(parameter.name))
+        if not isinstance(parameter.envvar, str) or value is None or value is False:
+            continue
+        if value is True:
+            text = "1"
+        elif isinstance(value, tuple):
+            text = " ".join(value)
+        else:
+            text = f"{value}B" if parameter.type is options.SIZE else str(value)
+        found[parameter.envvar] = text
+    return found
 
 
 def _hide_token(environment: dict[str, str]) -> None:

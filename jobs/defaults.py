@@ -21,7 +21,7 @@ from ..core.records import CheckpointFacts, Results
 from ..core.store import write_json
 from ..eval import Corpus, CorpusSource
 from ..eval.corpora import UNSAID
-from ..variants.checkpoints import content_hash
+from ..variants import read_manifest
 from ..variants.configuration import SYNTHETIC
 from .inputs import corpus_of, workload_of
 from .progress import SILENT, Progress
@@ -104,8 +104,8 @@ def workload_of_run(results: Results, directory: Path) -> Workload | None:
 
 
 def is_embedded(facts: CheckpointFacts) -> bool:
-    """Whether a model was built from the embedded checkpoint, unchanged."""
-    return facts.sha256 == content_hash(zoo.checkpoint())
+    """Whether a model was built from the embedded checkpoint, unchanged; the embedded bundle states its hash."""
+    return facts.sha256 == read_manifest(zoo.bundle() / "model").checkpoint.sha256
 
 
 def unsaid(given: str | Path | CorpusSource | Corpus | None) -> bool:

@@ -102,11 +102,8 @@ def _create(settings: Settings, private: Private) -> Flask:
 
     @app.after_request
     def finish(response: Response) -> Response:
-        if request.endpoint in OWN:
-            response.headers.extend(HEADERS)
-        else:  # a page and its files may say otherwise
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
+        for name, value in HEADERS.items():  # a page and its files may say otherwise
+            response.headers.setdefault(name, value)
         if request.url_rule:
             request.environ["slimner.route"] = request.url_rule.rule
         doors.share(request, response)
@@ -192,8 +189,6 @@ def _create(settings: Settings, private: Private) -> Flask:
         private.remove()  # what was mapped stays, and nobody can change it any more
     return app
 
-
-OWN = ("ner", "v1_info", "healthz", "readyz", "exposition", "openapi")
 
 REMEDIES = {
     400: FORM,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from .info import Info
+from ..variants import Entity
+from .bundle import Measured
+from .info import Info, Instructions, Limits, Model, Scores
 from .problems import PROBLEM_JSON, Body
-from .schemas import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Question
+from .schemas import MOST_CHARACTERS, MOST_TEXTS, Answer, Answers, Entities, Question
 
 REASONS = {
     400: "The body is not JSON in UTF-8, or not of this form.",
@@ -39,22 +42,23 @@ class Readiness(msgspec.Struct, frozen=True):
     status: Literal["ready"]
 
 
-# Said here, not taken from docstrings, which a server does without (`python -OO`).
-SCHEMAS = {
-    "Question": "`text` or `texts`; `offsets` count code points, or UTF-16 units as JavaScript does.",
-    "Answer": "The answer to `text`, and the milliseconds it took.",
-    "Answers": "The answer to `texts`, in their order, and the milliseconds all of it took.",
-    "Entities": "Entities of one text, in order.",
-    "Entity": "A name: `text[start:end]`, its type, and the mean probability of its tags.",
-    "Body": "`title` names the kind of error, `detail` this case, `remedy` what to do; logs have the `request_id`.",
-    "Info": "What is served; figures that were not measured are null.",
-    "Model": "The checkpoint that was made leaner, and the types of its entities.",
-    "Instructions": "Instruction sets that the artifact was built for, and that this machine has.",
-    "Scores": "F1 on a corpus as a share, with its interval.",
-    "Measured": "What one process cost on one text at a time, on the machine that measured it.",
-    "Limits": "The most that is taken.",
-    "Health": "The process answers.",
-    "Readiness": "The model answers as when it was bundled.",
+# Every record of a request or an answer, and those inside them. Said here, not taken from docstrings, which a server
+# does without (`python -OO`).
+SCHEMAS: Mapping[type, str] = {
+    Question: "`text` or `texts`; `offsets` count code points, or UTF-16 units as JavaScript does.",
+    Answer: "The answer to `text`, and the milliseconds it took.",
+    Answers: "The answer to `texts`, in their order, and the milliseconds all of it took.",
+    Entities: "Entities of one text, in order.",
+    Entity: "A name: `text[start:end]`, its type, and the mean probability of its tags.",
+    Body: "`title` names the kind of error, `detail` this case, `remedy` what to do; logs have the `request_id`.",
+    Info: "What is served; figures that were not measured are null.",
+    Model: "The checkpoint that was made leaner, and the types of its entities.",
+    Instructions: "Instruction sets that the artifact was built for, and that this machine has.",
+    Scores: "F1 on a corpus as a share, with its interval.",
+    Measured: "What one process cost on one text at a time, on the machine that measured it.",
+    Limits: "The most that is taken.",
+    Health: "The process answers.",
+    Readiness: "The model answers as when it was bundled.",
 }
 
 TEXT = "法国总统马克龙将于下周访问上海。"
@@ -79,16 +83,15 @@ ANSWERS = {
 
 def document() -> bytes:
     """The document as JSON."""
-    kinds = (Question, Answer, Answers, Body, Info, Health, Readiness)
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
-    question, answer, answers, body, info, health, readiness = schemas
-    for name, description in SCHEMAS.items():
-        components[name]["description"] = description
+    schemas, components = msgspec.json.schema_components(SCHEMAS, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(SCHEMAS, schemas, strict=True))
+    for kind, description in SCHEMAS.items():
+        components[kind.__name__]["description"] = description
     _describe_question(components["Question"])
 
     def problems(*statuses: int) -> dict[str, Any]:
         return {
-            str(status): {"description": REASONS[status], "content": {PROBLEM_JSON: {"schema": body}}}
+            str(status): {"description": REASONS[status], "content": {PROBLEM_JSON: {"schema": schema_of[Body]}}}
             for status in sorted((*statuses, 403, 405, 408, 421, 431))
         }
 
@@ -116,12 +119,17 @@ def document() -> bytes:
         "security": [{"token": []}, {}],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": question, "examples": QUESTIONS}},
+            "content": {"application/json": {"schema": schema_of[Question], "examples": QUESTIONS}},
         },
         "responses": {
             "200": {
                 "description": "Entities in order, `text[start:end]` each, not overlapping",
-                "content": {"application/json": {"schema": {"anyOf": [answer, answers]}, "examples": ANSWERS}},
+                "content": {
+                    "application/json": {
+                        "schema": {"anyOf": [schema_of[Answer], schema_of[Answers]]},
+                        "examples": ANSWERS,
+                    }
+                },
             }
         }
         | problems(400, 401, 413, 415, 422, 503, 504),
@@ -139,11 +147,16 @@ def document() -> bytes:
             "paths": {
                 "/v1/ner": {"post": ner},
                 "/v1/info": get(
-                    "getInfo", "What is served, with its measured figures", info, 401, tag="entities", secured=True
+                    "getInfo",
+                    "What is served, with its measured figures",
+                    schema_of[Info],
+                    401,
+                    tag="entities",
+                    secured=True,
                 ),
-                "/healthz": get("getHealth", "Whether the process answers", health),
+                "/healthz": get("getHealth", "Whether the process answers", schema_of[Health]),
                 "/readyz": get(
-                    "getReadiness", "Whether the model has answered its golden texts rightly", readiness, 503
+                    "getReadiness", "Whether the model has answered its golden texts rightly", schema_of[Readiness], 503
                 ),
                 "/metrics": get(
                     "getMetrics", "Figures for Prometheus, over all workers", text, 401, kind="text/plain", secured=True

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from slimner import jobs, zoo
 from slimner.bench import read_workload
@@ -37,6 +38,7 @@ def artifact(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_embedded_model_has_its_own_corpus_and_workload() -> None:
     embedded = facts(resolve_checkpoint("news-zh"))
     assert is_embedded(embedded)
+    assert not is_embedded(msgspec.structs.replace(embedded, sha256="0" * 64))
     assert corpus_for(None, embedded).source.name == "news-zh"
     assert corpus_for(CorpusSource(name="", sample=9), embedded).source.sample == 9
     assert workload_for(None, embedded).name == "news-zh"

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slimner import zoo
+from slimner.cli.serve import as_environment, serve
 from slimner.core.errors import UserError
 from slimner.core.machine import describe
 from slimner.core.memory import without_thread_caches
@@ -294,6 +295,38 @@ def test_a_full_queue_is_refused_and_a_late_request_given_up(tmp_path: Path) -> 
             assert (status == 503) == ("retry-after" in headers)
         assert server.post({"text": TEXT})[0] == 200
         assert server.metrics()["slimner_queue"] == 0
+
+
+def test_every_option_of_the_command_reaches_the_server() -> None:
+    options = {
+        "--host": "::",
+        "--port": "80",
+        "--workers": "3",
+        "--threads": "auto",
+        "--limit-memory": "2Gi",
+        "--queue": "0",
+        "--deadline": "1.5",
+        "--allow-host": "a.example",
+        "--allow-origin": "https://c.example",
+        "--proxy": "10.0.0.0/8",
+    }
+    arguments = [*(f"{name}={value}" for name, value in options.items()), "--allow-host=b", "--access-log", "/x"]
+    context = serve.make_context("serve", arguments)
+    assert from_environment(as_environment(context.params)) == Settings(
+        bundle=Path("/x"),
+        host="::",
+        port=80,
+        workers=3,
+        limit_memory=2 << 30,
+        queue=0,
+        deadline=1.5,
+        access_log=True,
+        allow_host=("a.example", "b"),
+        allow_origin=("https://c.example",),
+        proxy=(ipaddress.ip_network("10.0.0.0/8"),),
+    )
+    tested = {*options, "--access-log", "--token-file"}
+    assert {option for one in serve.params if one.envvar for option in one.opts} == {*tested, "bundle"}
 
 
 def test_every_setting_comes_from_the_environment_too(tmp_path: Path) -> None:
