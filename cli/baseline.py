@@ -8,7 +8,7 @@ import click
 
 from ..jobs import update_baseline
 from ..reports.gate_output import comparison_section
-from . import options
+from . import options, printing
 
 
 @click.group(short_help="Keep the results that a gate compares candidates with.")
@@ -33,12 +33,12 @@ def update(path: Path, results: Path, variant: str | None, policy_file: Path | N
     """
     changed = update_baseline(path, results, variant=variant, policy=options.policy_of(policy_file))
     for comparison in changed.comparisons:
-        options.print_sections([comparison_section(comparison, comparison.candidate.variant)])
-        options.say("")
+        printing.print_sections([comparison_section(comparison, comparison.candidate.variant)])
+        printing.say("")
     for names, word in ((changed.come, "new"), (changed.gone, "gone")):
         if names:
-            options.say(f"{word:<8} {', '.join(names)}")
-    options.say(
+            printing.say(f"{word:<8} {', '.join(names)}")
+    printing.say(
         f"wrote    {path} ({', '.join(changed.variants)}, {path.stat().st_size / 1e3:.0f} kB)",
         f"next     commit it; slimner gate --baseline {path} --candidate NEW/results.json",
     )

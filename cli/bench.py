@@ -15,7 +15,7 @@ from ..reports.content import Text
 from ..reports.costs import by_length
 from ..reports.formatting import spread_of
 from ..reports.ledger import stages
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -35,19 +35,19 @@ def bench(artifact: Path, workload: str | None, repetitions: int, settings: Meas
     slimner bench my-artifact --workload texts.txt --repetitions 5
     """
     opened = artifact_in(artifact)
-    options.warn_of_other_instructions(opened.manifest)
+    printing.warn_of_other_instructions(opened.manifest)
     with Steps() as progress:
         report = bench_job(opened, workload=workload, settings=settings, repetitions=repetitions, progress=progress)
     if as_json:
-        options.print_json(report)
+        printing.print_json(report)
         return
     manifest = opened.manifest
     row = measured_row(manifest.variant, report.measurements, report.workload.lengths)
-    options.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes", "")
-    options.show(stages(report.measurements[0]), Text(""), by_length([row]))
-    options.say("")
+    printing.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes", "")
+    printing.show(stages(report.measurements[0]), Text(""), by_length([row]))
+    printing.say("")
     for metric in METRICS.values():
         if figure := row.spread(metric.name):
-            options.say(f"{metric.title:<12}  {spread_of(figure, metric)}, {metric.meaning}")
-    options.say(f"{'samples':<12}  {row.samples}")
-    options.print_notes(report.notes)
+            printing.say(f"{metric.title:<12}  {spread_of(figure, metric)}, {metric.meaning}")
+    printing.say(f"{'samples':<12}  {row.samples}")
+    printing.print_notes(report.notes)

@@ -12,7 +12,7 @@ from ..jobs.defaults import is_embedded
 from ..variants import VARIANTS, LoadOptions, Manifest, resolve_checkpoint
 from ..variants.building import build as build_artifact
 from ..variants.building import place
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -54,10 +54,10 @@ def build(
         progress.done("build", variant)
     manifest = artifact.manifest
     if as_json:
-        options.print_json(manifest)
+        printing.print_json(manifest)
         return
     parity, whose = manifest.parity, "checkpoint" if source.weights else "graph"
-    options.say(
+    printing.say(
         f"built    {out} ({manifest.size_bytes / 1e6:.1f} MB, {'cached' if cached else _cost(manifest)})",
         f"parity   largest logit difference {parity.max_abs_logit_difference:.2g} over {parity.tokens} tokens, "
         f"{parity.tag_agreement * 100:.2f} % of tags the same as the {whose}'s",

@@ -9,7 +9,7 @@ import msgspec
 
 from ..jobs import bundle as bundle_job
 from ..reports import Policy
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -70,11 +70,11 @@ def bundle(
             progress=progress,
         )
     if as_json:
-        options.print_json(made)
+        printing.print_json(made)
         return
     size = sum(file.size_bytes for file in made.files.values())
     scores = made.scores
-    options.say(
+    printing.say(
         f"bundled  {made.artifact} into {out} ({size / 1e6:.1f} MB)",
         *((f"policy   {msgspec.convert(made.decision['policy'], Policy).describe()}",) if made.decision else ()),
         *((f"F1       {scores.f1 * 100:.2f} on {scores.corpus}",) if scores else ()),

@@ -10,7 +10,7 @@ from ..core.records import Measuring
 from ..jobs import calibrate as calibrate_job
 from ..jobs.calibrating import PAIRS, path_of
 from ..reports.calibration import section
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -42,7 +42,7 @@ def calibrate(artifact: Path | None, pairs: int, workload: str | None, settings:
     with Steps() as progress:
         found = calibrate_job(artifact, pairs=pairs, workload=workload, settings=settings, progress=progress)
     if as_json:
-        options.print_json(found)
+        printing.print_json(found)
         return
-    options.print_sections([section(found)])
-    options.say(f"  stored  {path_of(found.fingerprint)}, for compare and gate on this machine")
+    printing.print_sections([section(found)])
+    printing.say(f"  stored  {path_of(found.fingerprint)}, for compare and gate on this machine")

@@ -10,7 +10,7 @@ from ..core.records import Measuring
 from ..eval import CorpusSource
 from ..jobs import compare as compare_job
 from ..reports.gate_output import comparison_section
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -59,9 +59,9 @@ def compare(
             progress=progress,
         )
     if as_json:
-        options.print_json(compared.comparisons)
+        printing.print_json(compared.comparisons)
         return compared.exit_code
-    options.print_sections(
+    printing.print_sections(
         [
             comparison_section(
                 c, f"{c.candidate.variant} ({c.candidate.label}) against {c.baseline.variant} ({c.baseline.label})"
@@ -69,8 +69,8 @@ def compare(
             for c in compared.comparisons
         ]
     )
-    options.say(f"  margins {compared.margins}")
+    printing.say(f"  margins {compared.margins}")
     for comparison in compared.comparisons:
         if comparison.ended and comparison.ended != "settled":
-            options.say(f"  ended   {comparison.ended}")
+            printing.say(f"  ended   {comparison.ended}")
     return compared.exit_code

@@ -15,7 +15,7 @@ from ..eval import Corpus, CorpusSource, Plan, plan_from_corpus, plans_from_resu
 from ..eval.corpora import RULES, write
 from ..eval.inspection import Inspection, LengthRange, inspect
 from ..reports.content import Table
-from . import options
+from . import options, printing
 
 F1_DROP = "f1_max_drop"
 
@@ -99,13 +99,13 @@ def corpus(
     if out:
         write_text(out, write(labelled.sentences))
     if as_json:
-        options.print_json(facts)
+        printing.print_json(facts)
         return
-    options.say(f"{facts.corpus}: {', '.join(_form(facts))}", "")
-    options.show(_types(facts))
-    options.say("", *(f"  {line}" for line in _lines(facts, list_defects)))
+    printing.say(f"{facts.corpus}: {', '.join(_form(facts))}", "")
+    printing.show(_types(facts))
+    printing.say("", *(f"  {line}" for line in _lines(facts, list_defects)))
     if out:
-        options.say(f"  {'written':<12}{out}")
+        printing.say(f"  {'written':<12}{out}")
 
 
 def _plans(labelled: Corpus, margin_pp: float, results: Path | None) -> tuple[Plan, ...]:

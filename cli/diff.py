@@ -9,7 +9,7 @@ from ..core.records import Measuring
 from ..eval import CorpusSource
 from ..eval.differences import Difference, Differences
 from ..jobs import differences
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -47,15 +47,15 @@ def diff(
             progress=progress,
         )
     if as_json:
-        options.print_json(result)
+        printing.print_json(result)
         return
-    console = options.out_console()
-    options.say(headline(result))
+    console = printing.out_console()
+    printing.say(headline(result))
     for difference in result.differences[: most or None]:
         console.print()
         console.print(line(difference), soft_wrap=True)
     if most and len(result.differences) > most:
-        options.say("", f"{len(result.differences) - most:,} more; --most 0 prints all")
+        printing.say("", f"{len(result.differences) - most:,} more; --most 0 prints all")
 
 
 def headline(result: Differences) -> str:

@@ -11,7 +11,7 @@ from ..eval import CorpusSource, f1_interval
 from ..jobs import evaluate as evaluate_job
 from ..jobs.inputs import artifact_in
 from ..reports.content import Table
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -29,13 +29,13 @@ def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json:
     slimner eval my-artifact --corpus test.bio
     """
     opened = artifact_in(artifact)
-    options.warn_of_other_instructions(opened.manifest)
+    printing.warn_of_other_instructions(opened.manifest)
     with Steps() as progress:
         record = evaluate_job(
             opened, corpus=corpus, threads=settings.threads, timeout_s=settings.timeout_s, progress=progress
         )
     if as_json:
-        options.print_json(record)
+        printing.print_json(record)
         return
     interval = f1_interval(record, seed=settings.seed)
     lines = [
@@ -46,9 +46,9 @@ def evaluate(artifact: Path, corpus: CorpusSource, settings: Measuring, as_json:
             ("all, default", record.default),
         )
     ]
-    options.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences", "")
-    options.show(Table(headings=("type", "precision", "recall", "F1", "gold"), lines=lines))
+    printing.say(f"{record.artifact} on {record.corpus}, {len(record.sentences):,} sentences", "")
+    printing.show(Table(headings=("type", "precision", "recall", "F1", "gold"), lines=lines))
     f1 = "F1 unknown: the corpus has no gold entity"
     if interval:
         f1 = f"F1 {interval.value * 100:.2f} (95 % {interval.low * 100:.2f} to {interval.high * 100:.2f})"
-    options.say("", f"{f1}, {record.seconds:.1f} s")
+    printing.say("", f"{f1}, {record.seconds:.1f} s")

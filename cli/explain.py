@@ -10,7 +10,7 @@ from ..core.records import Measuring
 from ..jobs import explain as explain_job
 from ..jobs.inputs import artifact_in
 from ..reports.explain import parts
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -30,10 +30,10 @@ def explain(artifact: Path, workload: str | None, settings: Measuring, as_json: 
     slimner explain my-artifact --workload texts.txt
     """
     opened = artifact_in(artifact)
-    options.warn_of_other_instructions(opened.manifest)
+    printing.warn_of_other_instructions(opened.manifest)
     with Steps() as progress:
         found = explain_job(opened, workload=workload, settings=settings, progress=progress)
     if as_json:
-        options.print_json(found)
+        printing.print_json(found)
         return
-    options.show(*parts(found))
+    printing.show(*parts(found))

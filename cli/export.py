@@ -15,7 +15,7 @@ from ..jobs.tracking import track
 from ..reports import Row, rows_of
 from ..reports.export import FORMATS, to_bencher, to_github_benchmark, to_model_card, to_pytest_benchmark
 from ..reports.tables import as_csv
-from . import options
+from . import options, printing
 from .streams import verbatim
 
 NEXT = {
@@ -61,23 +61,23 @@ def export(results: Path, format_name: str, out: str | None, variant: str | None
         tracked = track(record, rows, out)
         for names, word in ((tracked.made, "made"), (tracked.kept, "kept")):
             if names:
-                options.say(f"{word:<8} {', '.join(names)} in {tracked.experiment} of {tracked.uri}")
+                printing.say(f"{word:<8} {', '.join(names)} in {tracked.experiment} of {tracked.uri}")
         return
     written = _written(format_name, record, rows, path, variant)
     for row in rows if format_name != "model-card" else ():
         if format_name == "pytest-benchmark" and not row.samples:
-            options.remark(f"note: {row.variant} has no timed samples and is left out")
+            printing.remark(f"note: {row.variant} has no timed samples and is left out")
         elif row.failed and format_name in ("bencher", "github-benchmark"):
-            options.remark(f"note: {row.variant} failed and is left out")
+            printing.remark(f"note: {row.variant} failed and is left out")
     if out is None:
         verbatim(written.rstrip("\n"))
         return
     if Path(out).is_dir():
         raise UserError(f"--out: '{out}' is a directory", "give the name of a file")
     write_text(Path(out), written)
-    options.say(f"wrote    {out}")
+    printing.say(f"wrote    {out}")
     if format_name in NEXT:
-        options.say(f"next     {NEXT[format_name].format(out=out)}")
+        printing.say(f"next     {NEXT[format_name].format(out=out)}")
 
 
 def _written(format_name: str, record: Results, rows: list[Row], path: Path, variant: str | None) -> str:
@@ -103,4 +103,4 @@ def _written(format_name: str, record: Results, rows: list[Row], path: Path, var
 
 
 def _json(value: object) -> str:
-    return options.json_text(value) + "\n"
+    return printing.json_text(value) + "\n"

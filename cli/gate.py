@@ -14,7 +14,7 @@ from ..core.store import write_json, write_text
 from ..eval import CorpusSource
 from ..jobs import gate as gate_job
 from ..reports.gate_output import background, check_line, comment, github_annotations, junit, summary
-from . import options
+from . import options, printing
 from .progress import Steps
 from .streams import verbatim
 
@@ -100,7 +100,7 @@ def gate(
             progress=progress,
         )
     if as_json:
-        options.print_json(record)
+        printing.print_json(record)
     else:
         _print(record, github=github)
     sys.stdout.flush()  # the verdict is out before any file is written
@@ -128,11 +128,11 @@ def _write(path: Path, content: str | GateRecord, *, add: bool = False) -> None:
         else:
             write_text(path, content)
     except OSError as error:
-        options.remark(f"note: {path} could not be written: {error.strerror or error}; the verdict stands")
+        printing.remark(f"note: {path} could not be written: {error.strerror or error}; the verdict stands")
 
 
 def _print(record: GateRecord, *, github: bool) -> None:
-    console = options.out_console()
+    console = printing.out_console()
     if github:
         for line in github_annotations(record):
             verbatim(line)
@@ -145,15 +145,15 @@ def _print(record: GateRecord, *, github: bool) -> None:
     console.print()
     for comparison in record.comparisons:
         if not comparison.pairs and comparison.ended:
-            options.say(f"  pairs: none, {comparison.ended}")
+            printing.say(f"  pairs: none, {comparison.ended}")
         elif comparison.pairs:
-            options.say(
+            printing.say(
                 f"  pairs: {comparison.pairs} ({comparison.ended}), {comparison.disturbed_pairs} more disturbed; "
                 f"{comparison.correction}"
             )
     for line in background(record):
-        options.say(f"  {line}")
-    options.say(f"  time: {record.seconds:.0f} s")
-    options.say("", record.outcome, style=STYLES[record.outcome])
+        printing.say(f"  {line}")
+    printing.say(f"  time: {record.seconds:.0f} s")
+    printing.say("", record.outcome, style=STYLES[record.outcome])
     if record.outcome == "inconclusive":
-        options.say("next: raise --budget, widen the margin in the policy, or run on a quieter machine")
+        printing.say("next: raise --budget, widen the margin in the policy, or run on a quieter machine")

@@ -11,7 +11,7 @@ from ..jobs.history import HISTORY, add_to_history, read_history
 from ..reports.report import WRITERS
 from ..reports.trend import report_on
 from ..reports.verdicts import change_of
-from . import options
+from . import options, printing
 
 _directory = click.option(
     "--dir",
@@ -46,15 +46,15 @@ def add(results: Path, directory: Path, branch: str | None, as_json: bool) -> No
     """
     added = add_to_history(results, directory, branch=branch)
     if as_json:
-        options.print_json(added.entry)
+        printing.print_json(added.entry)
         return
     where = f"branch {branch}" if branch else str(directory)
-    options.say(f"{'known' if added.known else 'added':<8} {added.file} in {where}")
+    printing.say(f"{'known' if added.known else 'added':<8} {added.file} in {where}")
     for variant in added.entry.variants:
         for verdict in variant.verdicts:
             if verdict.verdict in ("better", "worse"):
-                options.say(f"{verdict.verdict:<8} {variant.variant} {verdict.metric} {change_of(verdict)}")
-    options.say(f"next     slimner history show {f'--branch {branch}' if branch else f'--dir {directory}'}")
+                printing.say(f"{verdict.verdict:<8} {variant.variant} {verdict.metric} {change_of(verdict)}")
+    printing.say(f"next     slimner history show {f'--branch {branch}' if branch else f'--dir {directory}'}")
 
 
 @history.command(short_help="Show what changed, and every series over time.")
@@ -76,16 +76,16 @@ def show(directory: Path, branch: str | None, out: Path | None, as_json: bool) -
     """
     entries = read_history(directory, branch=branch)
     if as_json:
-        options.print_json(entries)
+        printing.print_json(entries)
         return
     report = report_on(entries)
     if out:
         if out.suffix[1:] not in WRITERS:
             raise UserError(f"--out {out}: its ending is not .html, .md or .json", "give the file one of them")
         WRITERS[out.suffix[1:]][1](out, report)
-        options.say(f"wrote    {out}")
+        printing.say(f"wrote    {out}")
         return
-    options.say(f"{report.title}. {report.decision}")
+    printing.say(f"{report.title}. {report.decision}")
     for section in report.sections:
-        options.say("")
-        options.show(section)
+        printing.say("")
+        printing.show(section)

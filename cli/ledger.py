@@ -21,7 +21,7 @@ from ..jobs.inputs import artifact_in, require
 from ..reports.ledger import sections
 from ..reports.notes import measurement_notes
 from ..variants import Artifact
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -90,7 +90,7 @@ def ledger(
     if sum(given is not None for given in (artifact, command, requirements)) != 1:
         raise UserError("give one of ARTIFACT, --imports and --requirements", "slimner ledger --help shows each")
     require("psutil", extra="load")
-    with measuring_alone(options.remark), options.err_console().status("looking") as status:
+    with measuring_alone(printing.remark), printing.err_console().status("looking") as status:
         if artifact is None:
             account = _of_program(command, requirements, settings.timeout_s, status)
         else:
@@ -98,9 +98,9 @@ def ledger(
                 artifact_in(artifact), workload, settings, server or limit is not None, workers, minimum, status
             )
     if as_json:
-        options.print_json(account)
+        printing.print_json(account)
     else:
-        options.print_sections(sections(account, limit), account.notes)
+        printing.print_sections(sections(account, limit), account.notes)
 
 
 def _of_program(command: str | None, requirements: Path | None, timeout_s: float, status: Status) -> Ledger:
@@ -129,7 +129,7 @@ def _of_program(command: str | None, requirements: Path | None, timeout_s: float
 def _of_artifact(
     opened: Artifact, given: str | None, settings: Measuring, server: bool, workers: int, minimum: bool, status: Status
 ) -> Ledger:
-    console = options.err_console()
+    console = printing.err_console()
     chosen = workload_for(given, opened.manifest.checkpoint, progress=Steps())
     artifact, workload, texts = opened.path, chosen.source, chosen.texts
 

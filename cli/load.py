@@ -16,7 +16,7 @@ from ..core.machine import describe
 from ..jobs.defaults import workload_for
 from ..jobs.inputs import artifact_in, require
 from ..reports.load import load_notes, sections
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -121,7 +121,7 @@ def load(
         judge, models = opened.path, [opened.manifest.checkpoint]
     workload = workload_for(workload, *models, progress=Steps()).source
     if judge is not None:
-        with options.err_console().status("asking the offline predictor"):
+        with printing.err_console().status("asking the offline predictor"):
             expected = expected_answers(judge, workload, timeout_s=timeout)
     plan = Load(
         target=target if remote or artifact is not None else str(judge),
@@ -136,12 +136,12 @@ def load(
     )
     runs: list[LoadRecord] = []
     peak: LoadRecord | None = None
-    with measuring_alone(options.remark), options.err_console().status("loading") as status:
+    with measuring_alone(printing.remark), printing.err_console().status("loading") as status:
 
         def tell(run: LoadRecord) -> None:
             p95 = run.latency_ms(95)
             shown = f"p95 {p95:.1f} ms" if p95 is not None else "too few for a p95"
-            options.err_console().print(
+            printing.err_console().print(
                 f"{run.rate_per_s:.1f} per s: {shown}{', ' + run.invalid[0] if run.invalid else ''}", markup=False
             )
 
@@ -165,9 +165,9 @@ def load(
     )
     report = msgspec.structs.replace(report, notes=tuple(load_notes(report)))
     if as_json:
-        options.print_json(report)
+        printing.print_json(report)
     else:
-        options.print_sections(sections(report), report.notes)
+        printing.print_sections(sections(report), report.notes)
     counted = [runs[0], *([peak] if peak else [])]
     lost = until_p95 is not None and peak is None
     failed = lost or any(run.failed or run.invalid or not run.answered for run in counted)

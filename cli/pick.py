@@ -11,7 +11,7 @@ from ..core.errors import EXIT_PASS, EXIT_REGRESSION
 from ..jobs.deciding import pick_and_keep
 from ..reports import Decision, Row
 from ..reports.document import comparison, reasons
-from . import options
+from . import options, printing
 
 
 @click.command(short_help="Choose the variant that fits a policy, from the results of a run.")
@@ -29,20 +29,20 @@ def pick(results: Path, policy_file: Path | None, as_json: bool) -> int:
     """
     rows, decision, kept = pick_and_keep(results, policy=options.policy_of(policy_file))
     if as_json:
-        options.print_json(decision)
+        printing.print_json(decision)
     else:
         print_decision(rows, decision)
         if kept:
-            options.tell("kept", str(kept))
+            printing.tell("kept", str(kept))
             if decision.winner:
-                options.tell("next", f"slimner bundle {results} --out my-bundle")
+                printing.tell("next", f"slimner bundle {results} --out my-bundle")
     return EXIT_PASS if decision.winner else EXIT_REGRESSION
 
 
 def print_decision(rows: Sequence[Row], decision: Decision) -> None:
     """The table, then the decision in words."""
-    options.show(comparison(rows, decision))
-    options.say("")
+    printing.show(comparison(rows, decision))
+    printing.say("")
     for label, said in reasons(decision).items:
         bold = "bold" if decision.winner else "bold red"
-        options.tell(label, said, bold if label == "winner" else "")
+        printing.tell(label, said, bold if label == "winner" else "")

@@ -10,7 +10,7 @@ from ..core.errors import EXIT_PASS, EXIT_REGRESSION
 from ..core.units import MILLISECONDS
 from ..jobs import plan as plan_job
 from ..reports.planning import sections
-from . import options
+from . import options, printing
 
 LIMIT = options.Quantity("time", MILLISECONDS, "120ms")
 
@@ -59,7 +59,7 @@ def plan(
     """
     found = plan_job(sources, rate=rate, p95_ms=p95, prices=prices, variant=variant)
     if as_json:
-        options.print_json(found)
+        printing.print_json(found)
     else:
-        options.print_sections(list(sections(found)), found.notes)
+        printing.print_sections(list(sections(found)), found.notes)
     return EXIT_PASS if any(one.machines is not None for one in found.machines) else EXIT_REGRESSION

@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..jobs.batch.output import FORMS as RESULT_FORMS
 from ..jobs.batch.texts import FORMS, STANDARD_INPUT
 from ..jobs.predicting import Predicted, predict_file
-from . import options
+from . import options, printing
 from .progress import Steps
 from .screen import Screen
 
@@ -112,16 +112,16 @@ def predict(
             progress=shown.steps,
         )
     if as_json:
-        options.print_json(done)
+        printing.print_json(done)
         return
-    options.remark(
+    printing.remark(
         f"{done.texts:,} texts, {done.entities:,} entities in {done.seconds:,.1f} s"
         f" ({done.per_s:,.0f} per s, {done.workers} worker{'s' if done.workers > 1 else ''})"
     )
     if done.set_aside:
-        options.remark(f"note: {done.set_aside:,} set aside in {done.errors or 'standard error'}")
+        printing.remark(f"note: {done.set_aside:,} set aside in {done.errors or 'standard error'}")
     if done.out:
-        options.say(f"wrote    {done.out}")
+        printing.say(f"wrote    {done.out}")
 
 
 class _Shown:
@@ -158,7 +158,7 @@ class _Shown:
         elif time.monotonic() - self._said >= LINE_EVERY_S:
             self._said = time.monotonic()
             share = f"{seen.done:.0%}, " if seen.done is not None else ""
-            options.remark(share + _line(seen))
+            printing.remark(share + _line(seen))
 
 
 def _line(seen: Predicted) -> str:

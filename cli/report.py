@@ -13,7 +13,7 @@ from ..jobs import report as report_job
 from ..reports import terminal
 from ..reports.report import TABLE, WRITERS
 from ..reports.tables import as_csv
-from . import options
+from . import options, printing
 
 # By format, the file that a directory gets; the table is that of the rows, not of the report.
 FILES = {name: file for name, (file, _) in WRITERS.items()} | {"csv": TABLE}
@@ -74,7 +74,7 @@ def report(
         raise UserError(f"--format {','.join(formats)} needs a directory, and --out is {out}", "give --out a directory")
     found = report_job(results, policy=options.policy_of(policy_file), before=before, after=after)
     if out is None:
-        console = options.out_console()
+        console = printing.out_console()
         for part in terminal.report(found.report, console.room):
             console.print(part, soft_wrap=not isinstance(part, Group))
         return
@@ -85,4 +85,4 @@ def report(
             write_text(path, as_csv(found.rows, found.decision.winner))
         else:
             WRITERS[name][1](path, found.report)
-        options.tell("report", str(path))
+        printing.tell("report", str(path))

@@ -15,7 +15,7 @@ from ..jobs.running import REPORT, TIE_BUDGET_S
 from ..reports.notes import notes
 from ..reports.report import PAGE
 from ..variants import LoadOptions
-from . import options
+from . import options, printing
 from .pick import print_decision
 from .progress import Steps
 
@@ -107,14 +107,14 @@ def run(
         )
     results, decision = found.results, found.decision
     if as_json:
-        options.print_json(results)
+        printing.print_json(results)
     else:
         print_decision(found.rows, decision)
-        options.print_notes(notes(results))
-        options.tell("report", f"{out / PAGE} (also {found.report.name}; figures: {RESULTS})")
-        options.tell("time", f"{results.seconds:.0f} s")
+        printing.print_notes(notes(results))
+        printing.tell("report", f"{out / PAGE} (also {found.report.name}; figures: {RESULTS})")
+        printing.tell("time", f"{results.seconds:.0f} s")
         if decision.winner:
-            options.tell("next", f"slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")
+            printing.tell("next", f"slimner bundle {out} --out my-bundle     slimner gate --baseline {out} ...")
     if results.failures:
         return EXIT_FAILED
     return EXIT_PASS if decision.winner else EXIT_REGRESSION

@@ -15,7 +15,7 @@ from ..core.memory import without_thread_caches
 from ..serve.bundle import glance
 from ..serve.doors import check_token, local
 from ..serve.settings import AUTO, MOST_WORKERS, from_environment, plan, python_options
-from . import options
+from . import options, printing
 
 APPLICATION = "slimner.serve.app:create_app()"
 CONFIGURATION = "python:slimner.serve.gunicorn_conf"
@@ -143,7 +143,7 @@ def serve(bundle: Path | None, debug: bool, **given: Any) -> None:
     settings = from_environment(environment)
     manifest, benchmarked = glance(settings.bundle)  # hashed by the server, in the copy that it opens
     planned = plan(settings, manifest.size_bytes, benchmarked)
-    console = options.err_console()
+    console = printing.err_console()
     console.print(
         f"{manifest.variant} of {manifest.checkpoint.name} at http://{settings.bind} · "
         f"{planned.workers} worker{'s' if planned.workers > 1 else ''}, "
@@ -151,7 +151,7 @@ def serve(bundle: Path | None, debug: bool, **given: Any) -> None:
         markup=False,
         soft_wrap=True,
     )
-    options.warn_of_other_instructions(manifest)
+    printing.warn_of_other_instructions(manifest)
     short = check_token(settings.token, settings.host)
     for note in (*planned.notes, *([short] if short else [])):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from ..core.store import RESULTS, SWEEP, read_results
 from ..jobs import sweep as sweep_job
 from ..jobs.fleet.sweeping import OUT
 from ..reports.fleet import sections
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -55,10 +55,10 @@ def sweep(plan: Path, out: Path, scheduler: str | None, workers: int | None, fre
     with Steps() as progress:
         found = sweep_job(plan, out=out, scheduler=scheduler, workers=workers, fresh=fresh, progress=progress)
     if as_json:
-        options.print_json(found)
+        printing.print_json(found)
     else:
-        options.print_sections(list(sections(found)))
-        options.tell("kept", f"{out / SWEEP}; slimner report {out}")
+        printing.print_sections(list(sections(found)))
+        printing.tell("kept", f"{out / SWEEP}; slimner report {out}")
     directories = [out / cell.directory for cell in found.cells if cell.directory]
     if any(cell.failed for cell in found.cells) or any(read_results(d / RESULTS).failures for d in directories):
         return EXIT_FAILED

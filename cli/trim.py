@@ -11,7 +11,7 @@ from ..eval.corpora import UNSAID
 from ..jobs.trimming import Trimmed
 from ..jobs.trimming import trim as trim_job
 from ..variants import LoadOptions
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -76,9 +76,9 @@ def trim(
             progress=progress,
         )
     if as_json:
-        options.print_json(made)
+        printing.print_json(made)
         return
-    options.say(*_lines(made))
+    printing.say(*_lines(made))
 
 
 def _lines(made: Trimmed) -> list[str]:

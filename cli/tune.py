@@ -12,7 +12,7 @@ from ..jobs import tune as tune_job
 from ..jobs.tuning import BUDGET_S
 from ..reports.tuning import table
 from ..variants import LoadOptions
-from . import options
+from . import options, printing
 from .progress import Steps
 
 
@@ -72,12 +72,12 @@ def tune(
             progress=progress,
         )
     if as_json:
-        options.print_json(tuned)
+        printing.print_json(tuned)
         return tuned.exit_code
-    options.show(table(tuned))
-    options.say("", tuned.found)
-    options.say(*(f"failed   {what}" for what in tuned.failed))
+    printing.show(table(tuned))
+    printing.say("", tuned.found)
+    printing.say(*(f"failed   {what}" for what in tuned.failed))
     if tuned.misses:
-        options.say(f"It does not meet the policy in {', '.join(tuned.misses)}.")
-    options.say(f"best     {tuned.out} ({tuned.artifact})", f"ended    {tuned.ended}", f"policy   {tuned.policy}")
+        printing.say(f"It does not meet the policy in {', '.join(tuned.misses)}.")
+    printing.say(f"best     {tuned.out} ({tuned.artifact})", f"ended    {tuned.ended}", f"policy   {tuned.policy}")
     return tuned.exit_code

@@ -10,7 +10,7 @@ from ..core.install import install_hint
 from ..core.machine import describe
 from ..reports.content import Table
 from ..variants import VARIANTS
-from . import options
+from . import options, printing
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +52,9 @@ def variants(as_json: bool) -> None:
     """List every installed variant, built-in or from a plugin, without importing any back end."""
     listed = [_listed(name) for name in VARIANTS.names()]
     if as_json:
-        options.print_json(listed)
+        printing.print_json(listed)
         return
-    options.show(
+    printing.show(
         Table(
             headings=("variant", "back end", "precision", "needs", "build", "run", "what it is"),
             lines=[
@@ -72,6 +72,6 @@ def variants(as_json: bool) -> None:
         )
     )
     machine = describe()
-    options.say("", f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}")
+    printing.say("", f"machine  {machine.cpu}, {machine.cores} cores, {machine.instructions}")
     if not all(line.can_build for line in listed):
-        options.say(f"next     {install_hint('lab')} (for building and measuring)")
+        printing.say(f"next     {install_hint('lab')} (for building and measuring)")

@@ -11,7 +11,7 @@ from ..core import child
 from ..core.errors import EXIT_PASS
 from ..core.machine import thread_environment
 from ..serve.bundle import check_golden, open_served, replay_in_child
-from . import options
+from . import options, printing
 
 
 @click.command(short_help="Check a bundle: hashes, opening, golden predictions.")
@@ -29,16 +29,16 @@ def verify(bundle: Path | None, timeout: float, as_json: bool) -> int:
     place = bundle or zoo.bundle()
     served = open_served(place)
     threads = served.bundle.session.threads if served.bundle else 1
-    with options.err_console().status("replaying golden inputs"):
+    with printing.err_console().status("replaying golden inputs"):
         replay = child.call(replay_in_child, served.model, served.golden, threads)
         wrong = replay.run(timeout_s=timeout, environment=thread_environment(threads))
     note = check_golden(served, wrong)
     if as_json:
-        options.print_json(served.bundle or served.manifest)
+        printing.print_json(served.bundle or served.manifest)
         return EXIT_PASS
-    options.warn_of_other_instructions(served.manifest)
+    printing.warn_of_other_instructions(served.manifest)
     scores = served.bundle.scores if served.bundle else None
-    options.say(
+    printing.say(
         f"whole    {place}: {served.manifest.name}, {served.manifest.size_bytes / 1e6:.1f} MB, every hash is right",
         f"golden   {note or f'{len(served.golden)} of {len(served.golden)} texts are answered as when it was made'}",
         (
