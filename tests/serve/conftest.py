@@ -68,7 +68,7 @@ class Server:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), 60)
 
-    def eventually(self, what: Callable[[], bool], seconds: float = 60) -> bool:
+    def eventually(self, what: Callable[[], bool], seconds: float = 240) -> bool:
         end = time.monotonic() + seconds
         while not (done := what()) and time.monotonic() < end:
             time.sleep(0.05)
