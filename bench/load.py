@@ -29,9 +29,10 @@ MOST_IN_SEARCH = 1_000_000
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked how: a URL, or an artifact whose predictor `threads` threads call.
+    """What is asked, and how: a URL, or an artifact whose predictor `threads` threads call.
 
-    `expected` are answers by text, compared as [start, end, type]; without them a text's first answer is the measure.
+    `expected` are answers by text, compared as [start, end, type]; without them an answer is compared with the first
+    one to the same text.
     """
 
     target: str
@@ -175,7 +176,8 @@ def answer_in_child(directory: Path, workload: str) -> list[list[tuple[int, int,
 def search_peak(
     load: Load, limit_p95_ms: float, *, first: float, on_run: Callable[[LoadRecord], None] = lambda run: None
 ) -> tuple[list[LoadRecord], LoadRecord | None]:
-    """The highest Poisson rate whose p95 is shown to stay within the limit: every run, and the one that held it.
+    """Search the highest Poisson rate whose p95 is shown to stay within the limit; gives all runs, and the run that
+    shows it, None if none does.
 
     `first` is a rate in 1/s to start from; `peak` says how the search goes on.
     """

@@ -208,7 +208,7 @@ class Call(Generic[T]):
 
 
 def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
-    """What a child is to do: `function` with these arguments.
+    """A job for a child process: call `function` with these arguments.
 
     The function must be importable by its module and name, and annotated with types that JSON can carry (plain data,
     records, paths). Raises TypeError for a nested function, missing annotations or arguments that do not fit.

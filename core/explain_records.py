@@ -22,8 +22,9 @@ class OperatorGroup(Record, frozen=True, kw_only=True):
 class Products(Record, frozen=True, kw_only=True):
     """The matrix products with weights, for one text.
 
-    `macs` are multiplications with an addition each, `bytes` the weights they read; `peak_macs_per_s` is what one large
-    product of the same precision reached in the same process, `bytes_per_s` how fast as many bytes can be read.
+    `macs` counts multiply-accumulate operations, `bytes` the weights that they read. `peak_macs_per_s` is the rate of
+    one large product of the same precision in the same process, `bytes_per_s` the rate at which as many bytes can be
+    read.
     """
 
     precision: str

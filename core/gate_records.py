@@ -14,9 +14,10 @@ class MetricCalibration(Record, frozen=True, kw_only=True):
     """What this machine can tell about one metric, from pairs of an artifact with itself.
 
     `deviation` is the standard deviation of a pair's change (the logarithm of its ratio, or its difference), with its
-    95 % interval over the pairs; `autocorrelation` that of a pair with the next one. `detectable` is the smallest
-    change whose interval excludes "no change" with 90 % power within the looks of a gate, and `caught` the smallest
-    that a gate with the built-in `margin` calls worse with 90 % power; both None if no tried change is.
+    95 % interval over the pairs; `autocorrelation` is the correlation of a pair's change with the next pair's.
+    `detectable` is the smallest change whose interval excludes "no change" with 90 % power within the looks of a gate;
+    `caught` is the smallest that a gate with the built-in `margin` calls worse with 90 % power. Either is None if no
+    change that was tried is large enough.
     """
 
     metric: str

@@ -12,8 +12,9 @@ from .statistics import percentile
 class LoadRecord(Record, frozen=True, kw_only=True):
     """One run of a load generator.
 
-    A closed loop has `clients`; an open loop has `rate_per_s` and `arrivals`. Latencies are of right answers, in ms, in
-    an open loop from the scheduled send time. `invalid` says why the figures are not valid, if so.
+    A closed loop has `clients`; an open loop has `rate_per_s` and `arrivals`. Latencies, in ms, are those of correct
+    answers; in an open loop they count from the scheduled send time. `invalid` is the reason if the figures are not
+    valid.
     """
 
     target: str

@@ -37,9 +37,9 @@ def held_file(path: Path) -> int:
 
 @contextlib.contextmanager
 def held_directory(directory: Path) -> Iterator[None]:
-    """Keep a directory, made if need be, from other slimner processes; UserError says which one has it.
+    """Hold a directory, made if missing, against other slimner processes; UserError names the one that holds it.
 
-    One that was made and is still empty in the end is removed.
+    A directory that was made here and is still empty at the end is removed.
     """
     made = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)

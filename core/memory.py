@@ -59,7 +59,7 @@ def since_start_s(process: int | str = "self") -> float:
 def peak_bytes(process: int | str = "self") -> int:
     """Highest resident size so far, in bytes.
 
-    Without /proc it is that of `getrusage`, of this process only, which also counts what the program was that it was
+    Without /proc it comes from `getrusage`, which knows this process only and also counts the program that ran in it
     before exec.
     """
     try:
@@ -151,10 +151,11 @@ def _libc() -> ctypes.CDLL:
 
 
 def bound_heap() -> None:
-    """Make glibc's heap small: one arena for all threads, big blocks mapped and given back at once; else nothing.
+    """Keep glibc's heap small: one arena for all threads, large blocks mapped and given back at once; without glibc do
+    nothing.
 
-    Inference allocates tensors of tens of MB for a long text. Kept for the next one, they are most of what a worker
-    owns by itself.
+    Inference allocates tensors of tens of MB for a long text. If the heap kept them for the next text, they would be
+    most of a worker's own memory.
     """
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
     with contextlib.suppress(OSError, AttributeError):
@@ -164,10 +165,10 @@ def bound_heap() -> None:
 
 
 def without_thread_caches(environment: Mapping[str, str]) -> dict[str, str]:
-    """That environment, for a program to be started in, with glibc's caches of freed blocks by thread switched off.
+    """The environment with glibc's per-thread caches of freed blocks switched off, for starting a program.
 
     Each of a server's threads keeps blocks that the others cannot use, and that pin the pages they lie in: with a pool
-    of threads the heap grows for tens of thousands of requests (`nox -s soak`). What the user says of it stays.
+    of threads the heap grows for tens of thousands of requests (`nox -s soak`). A value that the user has set stays.
     """
     tunables = [part for part in environment.get("GLIBC_TUNABLES", "").split(":") if part]
     if not any(part.startswith("glibc.malloc.tcache_") for part in tunables):
@@ -182,9 +183,9 @@ def return_freed() -> None:
 
 
 def forget_files() -> None:
-    """Let go of the pages of program files that this process has mapped; what is needed again is mapped again.
+    """Release the pages of program files that this process has mapped; the kernel maps again what is needed again.
 
-    Starting up runs much code once. A process that only waits from then on need not keep it.
+    Starting up runs much code once; a process that then only waits for requests need not keep it in memory.
     """
     dont_need = 4  # MADV_DONTNEED: on pages that were never written to, it only drops the mapping
     with contextlib.suppress(OSError, AttributeError):

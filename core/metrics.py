@@ -38,11 +38,11 @@ WRITTEN: Mapping[Unit, Mapping[str, float]] = {
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that a variant is judged by.
 
-    `margin` is the change for the worse that a gate allows unless a policy says otherwise: relative, but for a metric
-    whose `difference` is judged, in its unit. F1 has none, a policy gives its margin in percentage points. `gated`
-    metrics are judged by a gate unless the policy names others, `column` ones stand in the table. `of` gives the figure
-    of one timed process, None if it has none; `samples` is the least number of timed texts in all processes together
-    that the figure takes.
+    `margin` is the change for the worse that a gate allows unless a policy says otherwise: relative, or in the metric's
+    unit if its `difference` is judged. F1 has none, a policy gives its margin in percentage points. `gated` metrics are
+    judged by a gate unless the policy names others, `column` ones stand in the table. `of` gives the figure of one
+    timed process, None if it has none; `samples` is the least number of timed texts in all processes together that the
+    figure needs.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     ) -> tuple[list[float], list[float]]:
         """One value a process of both sides; a pair of which either has none is left out.
 
-        Times of a disturbed pair do not count; what it took of memory does.
+        Times of a disturbed pair are left out; its memory counts.
         """
         both = [
             (self.values([one]), self.values([two]))

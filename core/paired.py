@@ -77,9 +77,9 @@ def _rank_sums(n: int) -> np.ndarray:
 def signed_rank(values: Sequence[float], level: float) -> Change:
     """Hodges and Lehmann's estimate of the centre of `values` and its exact interval.
 
-    The interval is between two of the ordered Walsh averages (means of all pairs of values): M. Hollander and
-    D. Wolfe, Nonparametric Statistical Methods, section 3.3. Without ends if `values` are too few for the level.
-    Raises ValueError without values.
+    The interval is between two of the ordered Walsh averages (means of all pairs of values): M. Hollander and D. Wolfe,
+    Nonparametric Statistical Methods, section 3.3. The interval has no ends if there are too few `values` for the
+    level. Raises ValueError without values.
     """
     if not len(values):
         raise ValueError("no values")

@@ -6,13 +6,12 @@ from .records import Machine, Note, Record
 
 
 class MachinePlan(Record, frozen=True, kw_only=True):
-    """One kind of machine: how much of the rate one takes within the limit, and how many that makes.
+    """One kind of machine: the rate that one serves within the limit, and how many machines that makes.
 
-    `basis` is `measured` where a load report has the highest rate within a limit no looser than the asked one, else
-    `model`. Ends of intervals are None where the measurements give none. `machines` is None if even one request alone
-    takes longer than the limit. `memory_bytes` is that of all workers of one machine; `p95_ms` and `utilization` are
-    the model's for that many machines. `cost_per_million` is for a million texts at the full rate, in the currency of
-    the price.
+    `basis` is `measured` if a load report has the highest rate within this limit or a lower one, else `model`. Ends of
+    intervals are None where the measurements give none. `machines` is None if even one request alone takes longer than
+    the limit. `memory_bytes` is that of all workers of one machine; `p95_ms` and `utilization` are the model's for that
+    many machines. `cost_per_million` is for a million texts at the full rate, in the currency of the price.
     """
 
     source: str

@@ -54,9 +54,9 @@ def samples_needed(q: float) -> int:
 def spread(values: Sequence[float], *, drift: float = 0.0) -> Spread:
     """Mean of one positive value a process and its interval, by Student's t on logarithms.
 
-    The processes are the sample: iterations of one process share its memory layout and its moment, so more of them
-    make a figure smoother but not surer (Kalibera and Jones, 2013). The processes of one run share the machine's
-    mood, too: `drift` is the relative deviation between runs that their spread cannot show, and widens the interval.
+    The processes are the sample: iterations of one process share its memory layout and its moment, so more of them make
+    a figure smoother but not surer (Kalibera and Jones, 2013). The processes of one run also share the state of the
+    machine: `drift` is the relative deviation between runs that their spread cannot show, and widens the interval.
     Raises ValueError without values.
     """
     if not values:

@@ -76,7 +76,7 @@ def f1_of(sums: np.ndarray) -> np.ndarray:
 
 
 def unseen(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of the sentence that was not seen, which `one` gets right and `two` wrong.
+    """Counts of one further, hypothetical sentence, which `one` gets right and `two` wrong.
 
     Its cost is the difference of its `share`. After losses were seen it is at least `typical_loss`, and at least what
     makes the interval right to second order: their third moment over their second, which is 1 for losses of one size
@@ -151,7 +151,8 @@ def change_interval(
 ) -> Interval | None:
     """F1 of `two` minus F1 of `one` and its interval in percentage points; None without any gold entity.
 
-    Both are right, predicted and gold of the same sentences, shape (sentences, 3); each end has `beyond` draws beyond.
+    Both hold the right, predicted and gold counts of the same sentences, shape (sentences, 3); `beyond` draws of the
+    bootstrap lie beyond each end.
     """
     if not one[:, 2].any():
         return None

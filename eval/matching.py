@@ -34,7 +34,7 @@ def _place(pair: tuple[Found | None, Found | None]) -> int:
 
 
 def count_matches(labellings: Iterable[tuple[Sequence[Found], Sequence[Found]]]) -> dict[str, Matches]:
-    """How gold and predicted entities meet, by gold type (a spurious one by its own); pairs of gold and predicted.
+    """Matches of gold and predicted entities, given as such pairs, by gold type (a spurious entity by its own).
 
     The classes are those of MUC and nervaluate: right, the type right but not the ends, the ends right but not the
     type, only an overlap, missed, spurious.

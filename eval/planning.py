@@ -30,7 +30,8 @@ ASSUMED_DIFFERENT = 0.01
 
 
 class Differences(msgspec.Struct, frozen=True, kw_only=True):
-    """How two variants differ: a sentence adds `values[i]` to F1's numerator, more or less, with `chances[i]` each way.
+    """How two variants differ: a sentence changes F1's numerator by plus or minus `values[i]`, each with the
+    probability `chances[i]`.
 
     `total` is the mean of predicted and gold entities of a sentence together, with its standard deviation; `entities`
     is the mean of gold ones; `unseen` is the cost of the sentence that was not seen, `typical` the least it costs once

@@ -105,7 +105,7 @@ def _score(row: dict[str, Any]) -> Score:
 def evaluate(directory: Path, corpus: Corpus, threads: int, processes: int = 1) -> EvaluationRecord:
     """Score an artifact on a corpus; CorpusError if gold has types the model does not know.
 
-    A large corpus is divided among at most that many processes, which changes no tag.
+    A large corpus is divided among at most `processes` processes, which changes no tag.
     """
     manifest = read_manifest(directory)
     corpus.require_types(manifest.labels.types)

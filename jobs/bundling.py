@@ -94,9 +94,9 @@ def bundle(
 
 
 def golden_texts(workload: Workload, artifact: Artifact) -> tuple[str, ...]:
-    """Texts of a workload that prove an artifact: it knows most of each, and no two are the same to it.
+    """Texts of a workload that can prove an artifact: it knows most tokens of each, and no two have the same tokens.
 
-    UserError if there are not any, as where the workload is in another language than the model.
+    UserError if there are none, for example because the workload is in another language than the model.
     """
     reader = Reader(Tokenizer.from_file(str(artifact.tokenizer)))
     different = {tuple(reader.encode(text).ids): text for text in workload.texts}

@@ -27,9 +27,9 @@ def pick(results: str | Path | Results, *, policy: Policy | None = None) -> Deci
 
 
 def pick_and_keep(results: str | Path, *, policy: Policy | None = None) -> tuple[list[Row], Decision, Path | None]:
-    """The same with the rows, and the decision kept beside the results, where `bundle` finds it.
+    """Pick as `pick` does, give the rows as well, and keep the decision beside the results, where `bundle` finds it.
 
-    The path is None, and nothing is kept, where nothing can be written.
+    The path is that of the kept decision; None if it could not be written.
     """
     path = results_in(Path(results))
     record = read_results(path)

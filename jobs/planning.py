@@ -33,7 +33,7 @@ GIVE = "give results of slimner run, the directory of a sweep, or what slimner l
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What one machine can do: samples of the service in ms with the interval of their mean, on so many servers.
 
-    `peak` are the highest rate that held and the lowest that did not, where they were measured for the limit.
+    `peak` holds the highest rate within the limit and the lowest beyond it, if they were measured for this limit.
     """
 
     name: str
@@ -59,9 +59,9 @@ def plan(
 ) -> DeploymentPlan:
     """How many machines of each measured kind take `rate` texts a second with a p95 of at most `p95_ms`.
 
-    A source is the results of a run, of which the winner is taken, or `variant`; or the directory of a sweep, of which
-    every kind's winner is; or a load report. `prices` are those of an hour of one machine, one for all or one a
-    source. UserError if a source says too little.
+    A source is the results of a run (its winner is taken, or `variant`), the directory of a sweep (the winner of every
+    kind of machine is taken), or a load report. `prices` are per hour of one machine, one for all sources or one for
+    each. UserError if a source says too little.
     """
     if len(prices) not in (0, 1, len(sources)):
         raise UserError(

@@ -13,12 +13,12 @@ from ..eval import F1Change, Interval, f1_change, f1_interval
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant's figures; what a step gives that failed or was too short is missing.
+    """A variant's figures; those of a step that failed or was too short are missing.
 
     `figures` holds one value a timed process of each metric (the artifact's size once), `spreads` its mean over the
-    processes with its interval. `lengths[i]` holds the latencies in ms of length bucket i. `disturbed` blocks stayed so
-    after they were repeated, and are left out of the latencies. `parity` with the checkpoint takes the place of F1 in a
-    run without a corpus (random weights).
+    processes with its interval. `lengths[i]` holds the latencies in ms of length bucket i. `disturbed` counts the
+    blocks that were still disturbed after they were repeated; their latencies are left out. `parity` with the
+    checkpoint takes the place of F1 in a run without a corpus (random weights).
     """
 
     variant: str

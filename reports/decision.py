@@ -23,7 +23,7 @@ UNCHECKED = "F1 not checked: random weights"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """`winner` is None when no variant is feasible; `closest` is then the one that misses its constraints by least.
+    """Which variant wins; None if none is feasible, and `closest` then misses the constraints by least.
 
     `losers` gives a reason for each of the others, `near_misses` what a constraint would have to be for those that just
     miss it, `alternatives` what is shown to beat the winner in another objective, `front` the winner and the variants

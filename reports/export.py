@@ -49,7 +49,7 @@ def to_bencher(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
 def to_github_benchmark(results: Results, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Entries of github-action-benchmark's tool `customSmallerIsBetter`.
 
-    That tool knows one direction a file, so F1 is given as what it lacks of 100 %, and rates are left out.
+    That tool has one direction for a file, so F1 is given as 100 % minus F1, and rates are left out.
     """
     found: list[dict[str, Any]] = []
     for row in rows:

@@ -121,7 +121,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
 def verdicts(measured: Sequence[Measured], judge: Judge, failed: Sequence[CellResult] = ()) -> list[FleetVerdict]:
     """A verdict for each checkpoint and workload; timings of different kinds of machine are never compared.
 
-    A kind of machine of which only `failed` cells are there leaves open whether one bundle serves all.
+    If a kind of machine has `failed` cells only, it stays open whether one bundle serves all.
     """
     groups: dict[tuple[str, str], list[Measured]] = {}
     for cell, results in measured:

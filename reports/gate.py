@@ -74,7 +74,7 @@ def decided_by_scores(comparison: Comparison) -> str | None:
 def checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
     """Everything that a gate holds against a candidate or in its favour.
 
-    F1 of a single type only fails a gate, when it is shown to have dropped: few types have the support to show
+    F1 of a single type can only fail a gate, if it is shown to have dropped: few types have enough entities to show
     that it has not. A metric whose margin the policy names has to be judged; recorded timings need not be, as few
     processes at another time can show a large change only.
     """

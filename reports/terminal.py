@@ -92,7 +92,7 @@ def wrapped(said: str, width: int, first: str = "", rest: str = "") -> list[str]
 def table(given: Table, width: int) -> RenderableType:
     """A table, in as many bands as it takes for every figure to stay whole; each band begins with the first column.
 
-    The winner has a star. No width is wide enough for all columns.
+    The winner has a star. With a width of 0 all columns stand in one band.
     """
     lines = [[text.line(cell) for cell in line] for line in given.texts]
     headings = [text.line(heading) for heading in given.headings]

@@ -57,8 +57,8 @@ def create_app(directory: str | None = None) -> Flask:
     """The application for a bundle or an artifact, by default what the environment names.
 
     It is verified at once. The model is opened at once too, to be shared by workers that are forked from here, unless
-    the plan says otherwise. Asked again in the same process, to reload (SIGHUP), it gives the application of before
-    when what is there now cannot be served, and says so.
+    the plan says otherwise. Called again in the same process, to reload (SIGHUP), it returns the previous application
+    if the new files cannot be served, and logs the reason.
     """
     global _answering  # the application of this process
     settings = from_environment({**os.environ, **({"SLIMNER_BUNDLE": directory} if directory else {})})

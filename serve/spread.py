@@ -49,9 +49,9 @@ class Share:
 
 
 class Listener(socket.socket):
-    """A listening socket that leaves a connection to workers with fewer, if they take it within a moment.
+    """A listening socket that leaves a new connection to workers that have fewer, if one takes it within a moment.
 
-    Closing it first takes every connection that waits, since closing the last socket that listens would reset them.
+    Before it closes it accepts every waiting connection, since closing the last listening socket would reset them.
     """
 
     patience = PATIENCE

@@ -115,10 +115,11 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # Gunicorn has no types
 
 
 class Steady:
-    """A worker as a protocol sees it: never about to end.
+    """A worker as the HTTP protocol sees it: never about to end.
 
-    A protocol that sees that closes behind an answer which did not say so, and whoever asks again at that moment loses
-    a request. Answers say it here (`Worker.crowded`), and a connection ends where its last one did.
+    A protocol that knows that its worker ends closes the connection after an answer that did not announce it, and a
+    client that sends its next request at that moment loses it. Here answers announce it (`Worker.crowded`), and the
+    connection closes after the last answer.
     """
 
     def __init__(self, worker: Worker) -> None:

@@ -34,16 +34,16 @@ STRATEGIES = ("none", "simple", "first", "average", "max")
 Entities = set[tuple[int, int, str]]
 
 CLASSES = {
-    "raised": "the other raised an error; ours answered",
-    "cut": "the text is longer than the model's window: the other cuts it, ours reads it in windows",
+    "raised": "the other library raised an error; slimner answered",
+    "cut": "the text is longer than the model's window: the other library cuts it, slimner reads it in windows",
     "ill-formed": "the best tags are not a sequence of the scheme (an I-X with no B-X before it, a B-X with no E-X "
-    "behind it): the other makes an entity of it, ours takes whole entities only, and the best sequence of them where "
-    "the checkpoint is decoded so",
-    "fused": "first, average and max work on words, and where a tokenizer does not mark the parts of a word the "
-    "pipeline takes all between two spaces for one: in Chinese that is the whole sentence",
-    "inside a word": "tags differ inside a word of several tokens: ours, as in training, lets its first token speak, "
-    "the other reads each token, or averages over them",
-    "offsets": "the same names at other places: the other's offsets are found by searching, or hold white space",
+    "behind it): the other library still makes an entity of them; slimner takes whole entities only, and the best "
+    "well-formed sequence if the checkpoint asks for that decoding",
+    "fused": "first, average and max work on words; if a tokenizer does not mark the parts of a word, the pipeline "
+    "takes everything between two spaces for one word, which in Chinese is the whole sentence",
+    "inside a word": "tags differ inside a word of several tokens: slimner takes the tag of the first token, as in "
+    "training; the other library takes each token's, or averages over them",
+    "offsets": "the same names at other places: the other library searches the text for them, or includes white space",
 }
 
 

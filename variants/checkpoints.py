@@ -34,8 +34,8 @@ from .sources import GRAPH_SUFFIX, graphs_in, locate
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A readable checkpoint. `window` counts tokens, special ones too, as the configuration has it; a build asks the
-    model itself. `trained` is False for random weights, `weights` where it has graphs only; `graphs` are the ONNX
-    files that lie with it, or the one that was named."""
+    model itself. `trained` is False for random weights, `weights` is False if there are graphs only; `graphs` are
+    the ONNX files beside it, or the one that was named."""
 
     name: str
     path: Path

@@ -35,9 +35,9 @@ SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion", "MatMulAddFusion", "Att
 
 
 def fuse(graph: Path, target: Path, fused: Sequence[str] = ()) -> None:
-    """Write the graph with those parts fused that onnxruntime has one fast operator for, its products apart.
+    """Write the graph with those parts fused for which onnxruntime has one fast operator; SLOW_FUSIONS are left out.
 
-    `fused` are names of SLOW_FUSIONS that are made nevertheless.
+    `fused` names those of SLOW_FUSIONS that are made nevertheless.
     """
     _write(graph, target, "ORT_ENABLE_EXTENDED", {}, [name for name in SLOW_FUSIONS if name not in fused])
 

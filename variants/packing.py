@@ -115,7 +115,7 @@ def _attention(query: Any, key: Any, value: Any, edges: Any, heads: int, scale: 
 
 
 def expand(graph: Path) -> None:
-    """Put what onnxruntime knows in the place of our operator: its fused attention, in a loop over the texts.
+    """Replace our operator by what onnxruntime knows: its fused attention, in a loop over the texts.
 
     One text, which needs no loop, goes through the same fused attention without copies of its rows.
     """

@@ -173,7 +173,7 @@ class Predictor(Reader):
 
         `on_step` is called with the name of what has just been done: "tokenize", "infer" (each run) or "decode"; an
         exception that it raises ends the work. `encodings` are those of the texts, as far as they are there already.
-        `infer` runs the model in the place of `infer` of this class.
+        `infer` replaces the method `infer`.
         """
 
         def encoded() -> Iterator[_Read]:

@@ -41,7 +41,7 @@ TIMEOUT_S = 1800.0
 
 
 def prepared(source: Path, options: LoadOptions) -> Path:
-    """A directory in slimner's layout with the checkpoint of `source`; itself, if it is in that layout.
+    """A directory in slimner's layout with the checkpoint of `source`; `source` itself if it has that layout.
 
     CheckpointError says what is missing, and what is refused: running code of a checkpoint, reading a pickle unasked.
     """

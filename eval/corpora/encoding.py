@@ -42,7 +42,7 @@ GUESSES = (
 
 
 def decode(content: bytes, defects: Defects, encoding: str | None = None) -> tuple[str, str]:
-    """A file's text and its encoding; with `encoding`, in that one or CorpusError.
+    """A file's text and the encoding that was recognised, or `encoding`; CorpusError if it cannot be read in it.
 
     A byte-order mark is taken off, also where files were joined and one stands at the start of a later line.
     """

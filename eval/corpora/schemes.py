@@ -27,9 +27,10 @@ class CorpusScheme(msgspec.Struct, frozen=True):
 
 
 def recognise(sentences: Iterable[Sequence[str]]) -> CorpusScheme:
-    """The scheme of a file's tags, by the letters that occur in them; one whose letters are not all there is another.
+    """The scheme of a file's tags, named by exactly the letters that occur in them.
 
-    So B, I and E without S are BIEO, in which B alone is an entity, as soon as a B stands alone in the file.
+    For example, B, I and E without S are BIEO, in which a B alone is an entity, if a B stands alone anywhere in the
+    file.
     """
     sentences = [list(tags) for tags in sentences]
     form = shape(tag for tags in sentences for tag in tags)

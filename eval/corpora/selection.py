@@ -14,7 +14,8 @@ from .sentences import Sentence
 def renamed(tags: Sequence[str], names: Mapping[str, str], drop: Sequence[str]) -> list[str]:
     """Tags with types renamed, those of dropped types O.
 
-    An I-X that would only by its new name go on with the entity before it is O, so that entities do not grow together.
+    An I-X that would continue the entity before it only because of its new name becomes O, so that renaming merges no
+    entities.
     """
     made: list[str] = []
     before = ""
