@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,12 +11,8 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def generate() -> ModuleType:
+def generate() -> Iterator[ModuleType]:
     """The program that writes the reference."""
-    path = Path(__file__).parents[2] / "docs" / "generate.py"
-    spec = importlib.util.spec_from_file_location("generate", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "docs"))
+        yield importlib.import_module("generate")
