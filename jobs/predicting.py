@@ -19,7 +19,7 @@ from ..core.records import Record
 from ..core.store import sha256_of
 from ..serve.bundle import glance
 from ..variants import Entity, Manifest
-from ..variants.predictor import LONE_SURROGATE
+from ..variants.reading import LONE_SURROGATE
 from .batch.answers import Answered, Question, entities_in
 from .batch.cluster import Asked, Cluster
 from .batch.facts import Facts

@@ -28,7 +28,7 @@ from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, LoadOptions, Predictor, open_predictor, resolve_checkpoint
 from slimner.variants.building import build
 from slimner.variants.labels import spans
-from slimner.variants.predictor import _units
+from slimner.variants.reading import units_of
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
 Entities = set[tuple[int, int, str]]
@@ -104,7 +104,7 @@ class Account:
         logits = predictor.logits(encoding)
         if len(encoding.ids) > predictor.body + 2:
             return "cut"
-        units, _ = _units(encoding, text)
+        units, _ = units_of(encoding, text)
         best = logits[units].argmax(1)
         (indices,) = predictor.labels.decode([logits[units]])
         if predictor.labels.crf is None and (indices != best).any():

@@ -30,7 +30,7 @@ from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, LoadOptions, Predictor, open_predictor, read_manifest, resolve_checkpoint
 from slimner.variants.building import build
 from slimner.variants.labels import spans
-from slimner.variants.predictor import _units
+from slimner.variants.reading import units_of
 from slimner.variants.viterbi import viterbi
 
 FULL_CUT, SMALL_CUT = 64, 512
@@ -201,7 +201,7 @@ def classify(
     if [kind for *_, kind in mine] == [kind for *_, kind in theirs]:
         return "offsets"
     encoding = predictor.encode(text)
-    logits = predictor.logits(encoding)[_units(encoding, text)[0]]
+    logits = predictor.logits(encoding)[units_of(encoding, text)[0]]
     tags = [predictor.labels.tags[i] for i in predictor.labels.decode([logits])[0]]
     whole = sum(end - start for start, end, _ in spans(tags, predictor.labels.scheme))
     return "ill-formed tags" if whole < sum(tag != "O" for tag in tags) else "other"
@@ -215,7 +215,7 @@ def scores_line(directory: Path, predictor: Predictor, texts: list[str]) -> str:
             continue
         logits, tags = theirs
         encoding = predictor.encode(text)
-        mine = predictor.logits(encoding)[_units(encoding, text)[0]]
+        mine = predictor.logits(encoding)[units_of(encoding, text)[0]]
         if mine.shape != logits.shape:
             continue
         worst = max(worst, float(np.abs(mine - logits).max(initial=0.0)))

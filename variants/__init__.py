@@ -3,7 +3,8 @@
 from .artifacts import Artifact, Manifest, read_manifest, verify
 from .checkpoints import Checkpoint, resolve_checkpoint
 from .configuration import LoadOptions
-from .predictor import Entity, Predictor, Reader, open_predictor
+from .predictor import Entity, Predictor, open_predictor
+from .reading import Reader
 from .variant import VARIANTS, Model, Variant
 
 __all__ = [

@@ -21,7 +21,7 @@ from ..core.errors import CheckpointError
 from ..core.store import write_json
 from .checkpoints import Checkpoint
 from .configuration import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, read
-from .predictor import Reader
+from .reading import Reader
 
 SOUND = ("WordLevel", "WordPiece")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ...variants.labels import Span, spans
-from ...variants.predictor import LONE_SURROGATE, UNSPACED
+from ...variants.reading import LONE_SURROGATE, UNSPACED
 from .defects import Defects
 from .schemes import iob2
 

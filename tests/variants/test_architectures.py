@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from slimner.variants import VARIANTS, resolve_checkpoint
 from slimner.variants.labels import spans
-from slimner.variants.predictor import UNSPACED, Predictor
+from slimner.variants.predictor import Predictor
+from slimner.variants.reading import UNSPACED
 from slimner.variants.variant import BuildContext
 from tokenizers import Tokenizer
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slimner import zoo
 from slimner.variants import Predictor, open_predictor
-from slimner.variants.predictor import CHUNK_TOKENS, LONG_CHARACTERS, _units, windows
+from slimner.variants.predictor import CHUNK_TOKENS, windows
+from slimner.variants.reading import LONG_CHARACTERS, units_of
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 AWKWARD = [
@@ -168,12 +169,12 @@ def test_a_tokenizer_that_splits_at_spaces_only_still_gives_units_inside_a_chine
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     text = "王芳在北京工作。"
     assert set(tokenizer.encode(text).word_ids) == {0}
-    _, offsets = _units(tokenizer.encode(text), text)
+    _, offsets = units_of(tokenizer.encode(text), text)
     assert [text[a:b] for a, b in offsets] == ["王", "芳", "在", "北京", "工", "作", "。"]
 
 
 def test_subwords_of_a_latin_word_are_one_unit() -> None:
     tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "wat": 1, "##son": 2, "em": 3, "##ma": 4}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    units, offsets = _units(tokenizer.encode("emma watson"), "emma watson")
+    units, offsets = units_of(tokenizer.encode("emma watson"), "emma watson")
     assert (units, offsets) == ([0, 2], [(0, 4), (5, 11)])
