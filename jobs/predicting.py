@@ -21,12 +21,13 @@ from ..serve.bundle import glance
 from ..variants import Entity, Manifest
 from ..variants.reading import LONE_SURROGATE
 from .batch.answers import Answered, Question, entities_in
+from .batch.chunks import Chunk, Reader
 from .batch.cluster import Asked, Cluster
 from .batch.facts import Facts
 from .batch.output import Aside, FileOutput, Output, StreamOutput, asides, written_as
 from .batch.output import form_of as output_form
 from .batch.pool import Pool
-from .batch.texts import STANDARD_INPUT, Chunk, Reader
+from .batch.texts import STANDARD_INPUT
 from .progress import SILENT, Progress
 
 T = TypeVar("T")

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slimner.core.errors import UserError
 from slimner.jobs.batch import lines
+from slimner.jobs.batch.chunks import Chunk, Reader
 from slimner.jobs.batch.lines import Lines
-from slimner.jobs.batch.texts import Chunk, Place, Reader
+from slimner.jobs.batch.texts import Place
 
 PIECES = [
     b"\n",
