@@ -109,8 +109,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     If both were measured for this, `pairs` is the number of pairs of processes whose times count and `disturbed_pairs`
     the number of those that count only for memory; `baseline_first` says for each pair which side began, `looks` after
     how many pairs it was judged, `ended` why measuring ended, and `lengths` how latency changed by length of the text.
-    All intervals hold together with 95 % confidence; `correction` says how. `between_runs` is by how much the figures of
-    recorded runs are taken to differ from run to run, by metric.
+    All intervals hold together with 95 % confidence; `correction` says how. `between_runs` is by how much the figures
+    of recorded runs are taken to differ from run to run, by metric.
     """
 
     baseline: Side
