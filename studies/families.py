@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 from common import where_and_when
 from families_made import make, window_texts
-from slimner.core.errors import UserError
+from slimner.core.errors import SlimnerError
 from slimner.core.store import write_json, write_text
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, Predictor, open_predictor, resolve_checkpoint
@@ -71,7 +71,7 @@ def try_family(family: str, model: str, target: Path) -> None:
             return
         try:
             _through(directory, Path(temporary), tried)
-        except UserError as error:
+        except SlimnerError as error:
             tried.why = str(error)
         except Exception as error:
             traceback.print_exc()
@@ -93,7 +93,7 @@ def _through(directory: Path, temporary: Path, tried: Tried) -> None:
         try:
             build_in_child(source, name, target, key_of(source, variant, exporter), exporter, Tuning())
         except Exception as error:
-            reason = str(error) if isinstance(error, UserError) else f"unforeseen: {_line(error)}"
+            reason = str(error) if isinstance(error, SlimnerError) else f"unforeseen: {_line(error)}"
         else:
             reason = "yes"
         if exporter == "dynamo":

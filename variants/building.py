@@ -6,7 +6,9 @@ import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +152,11 @@ def build_in_child(
     context = BuildContext(
         checkpoint=source, directory=target, wide_dot_products=wide, exporter=exporter_name, tuning=tuning
     )
-    claimed = chosen.build(context)
-    shutil.copyfile(source.tokenizer, target / "tokenizer.json")
-    model, windows = chosen.load(target, 1), parity_windows(source, PARITY_TEXTS)
+    with libraries_may_fail(source, chosen):
+        claimed = chosen.build(context)
+        shutil.copyfile(source.tokenizer, target / "tokenizer.json")
+        model = chosen.load(target, 1)
+    windows = parity_windows(source, PARITY_TEXTS)
     parity, logit_range = _parity(source, chosen, model, windows)
     limit = FP32_TOLERANCE * max(logit_range, USUAL_RANGE)
     if chosen.precision == "fp32" and parity.max_abs_logit_difference > limit:
@@ -178,6 +182,26 @@ def build_in_child(
     )
     write_json(target / MANIFEST, manifest.sealed())
     return read_manifest(target)
+
+
+@contextmanager
+def libraries_may_fail(checkpoint: Checkpoint, variant: Variant) -> Iterator[None]:
+    """UserError in place of what another library raises, whose own code the variant is not."""
+    try:
+        yield
+    except (MemoryError, SlimnerError):
+        raise
+    except Exception as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in ("slimner", type(variant).__module__.partition(".")[0]):
+            raise
+        raise UserError(
+            f"{checkpoint.architecture} cannot be built as {variant.name}: "
+            f"{type(error).__name__}: {first_line(error)[:200]}",
+            "take another variant (--variants), or another --exporter; families that work are in "
+            "docs/evidence/families.md",
+        ) from error
 
 
 def _answer(

@@ -100,11 +100,14 @@ def fitted(checkpoint: Checkpoint) -> Checkpoint:
     module = load_reference(checkpoint.path)
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
     require_rows(checkpoint, module, tokenizer)
-    longest = window_of(as_model(module), ordinary(tokenizer, module.config.pad_token_id), checkpoint.window)
+    model, token = as_model(module), ordinary(tokenizer, module.config.pad_token_id)
+    longest = window_of(model, token, checkpoint.window)
     if longest <= tokenizer.num_special_tokens_to_add(False):
         raise CheckpointError(
-            f"{checkpoint.path}: the model cannot run on any text, not even on one token",
-            f"take the {CONFIG} that was saved with these weights",
+            f"{checkpoint.path}: {checkpoint.architecture} cannot run on text alone, not even on one token: "
+            f"{_why(model, token)}",
+            f"take the {CONFIG} that was saved with these weights; a family that needs more than text, such as places "
+            "on a page, is not for slimner: those that work are in docs/evidence/families.md",
         )
     del module
     gc.collect()
@@ -113,7 +116,11 @@ def fitted(checkpoint: Checkpoint) -> Checkpoint:
 
 def require_rows(checkpoint: Checkpoint, module: Any, tokenizer: Tokenizer) -> None:
     """CheckpointError if the tokenizer knows a token for which the model has no row."""
-    rows = getattr(getattr(module.get_input_embeddings(), "weight", None), "shape", (None,))[0]
+    try:
+        embeddings = module.get_input_embeddings()
+    except NotImplementedError:  # CANINE has none: it hashes characters
+        return
+    rows = getattr(getattr(embeddings, "weight", None), "shape", (None,))[0]
     token, highest = max(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
     if rows is not None and highest >= rows:
         raise CheckpointError(
@@ -139,6 +146,16 @@ def window_of(model: Callable[[np.ndarray], np.ndarray], token: int, most: int) 
         middle = (low + high) // 2
         low, high = (middle, high) if works(middle) else (low, middle)
     return low
+
+
+def _why(model: Callable[[np.ndarray], np.ndarray], token: int) -> str:
+    from .torch_model import first_line
+
+    try:
+        model(np.full(1, token, dtype=np.int64))
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)[:200]}"
+    return "no room for its special tokens"
 
 
 def ordinary(tokenizer: Tokenizer, padding: int | None) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slimner.core.errors import CheckpointError
-from slimner.variants import LoadOptions, resolve_checkpoint
+from slimner.core.errors import CheckpointError, UserError
+from slimner.variants import VARIANTS, LoadOptions, resolve_checkpoint
+from slimner.variants.building import libraries_may_fail
 from slimner.variants.fitness import fitted, window_of
 from tokenizers import Tokenizer
 
@@ -283,6 +284,38 @@ def test_the_longest_window_is_found_and_no_longer_one_than_is_asked_for(true: i
         return np.zeros((len(ids), 3))
 
     assert window_of(model, 7, 64) == min(true, 64)
+
+
+def test_a_family_that_needs_more_than_text_is_refused_by_name_and_reason(copy: Path) -> None:
+    from transformers import BrosConfig, BrosForTokenClassification
+
+    config = BrosConfig(
+        vocab_size=Tokenizer.from_file(str(copy / "tokenizer.json")).get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        id2label=dict(enumerate(TAGS)),
+        label2id={tag: i for i, tag in enumerate(TAGS)},
+    )
+    BrosForTokenClassification(config).save_pretrained(copy)
+    with pytest.raises(CheckpointError, match=r"Bros cannot run on text alone.*bbox") as caught:
+        fitted(resolve_checkpoint(str(copy)))
+    assert "places on a page" in caught.value.remedy
+
+
+def test_what_a_library_raises_while_building_is_an_error_with_a_next_step_and_a_fault_of_ours_is_not(
+    copy: Path,
+) -> None:
+    checkpoint, variant = resolve_checkpoint(str(copy)), VARIANTS.get("onnx-int8")
+    said = r"Bert cannot be built as onnx-int8: LinAlgError: Singular matrix"
+    with pytest.raises(UserError, match=said), libraries_may_fail(checkpoint, variant):
+        np.linalg.inv(np.zeros((2, 2)))
+    with pytest.raises(AttributeError), libraries_may_fail(checkpoint, variant):
+        variant.build(None)
+    with pytest.raises(CheckpointError), libraries_may_fail(checkpoint, variant):
+        raise CheckpointError("its own words", "its own next step")
 
 
 def test_a_narrow_classifier_made_wide_is_still_the_same_export(copy: Path, tmp_path: Path) -> None:
