@@ -21,7 +21,8 @@ import msgspec
 from ..core.errors import ChildError
 from ..core.ledger_records import Processes
 from ..core.machine import thread_environment
-from ..core.memory import read_stage, since_start_s, together_bytes
+from ..core.memory import read_stage, since_start_s
+from ..core.together import together_bytes
 
 SETTLED_SHARE = 0.005
 SETTLED_S = 1.0

@@ -15,10 +15,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from .records import Stage
 
@@ -32,7 +30,8 @@ LARGEST_KEPT_BYTES = 1 << 20
 LARGEST_FREE_BYTES = 4 << 20
 
 
-def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
+def kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
+    """Figures of a file of /proc that gives them in kB, by their keys, in bytes."""
     found: dict[str, int] = {}
     for line in path.read_text(encoding="ascii", errors="replace").splitlines():
         key, _, rest = line.partition(":")
@@ -44,7 +43,7 @@ def _kilobytes(path: Path, keys: tuple[str, ...]) -> dict[str, int]:
 def can_measure() -> bool:
     """Whether this system has the memory of processes in /proc, as Linux does."""
     try:
-        return "VmHWM" in _kilobytes(Path("/proc/self/status"), ("VmHWM",))
+        return "VmHWM" in kilobytes(Path("/proc/self/status"), ("VmHWM",))
     except OSError:
         return False
 
@@ -63,7 +62,7 @@ def peak_bytes(process: int | str = "self") -> int:
     before exec.
     """
     try:
-        return _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
+        return kilobytes(Path(f"/proc/{process}/status"), ("VmHWM",))["VmHWM"]
     except FileNotFoundError:
         if process != "self":
             raise
@@ -80,11 +79,11 @@ def resident_bytes() -> int:
 
 def read_stage(name: str, process: int | str = "self") -> Stage:
     """Memory of a process now. Where the kernel gives no PSS (`smaps_rollup`), PSS and its parts are None, not RSS."""
-    status = _kilobytes(Path(f"/proc/{process}/status"), ("VmHWM", "VmRSS"))
+    status = kilobytes(Path(f"/proc/{process}/status"), ("VmHWM", "VmRSS"))
     if "VmRSS" not in status:
         raise ProcessLookupError(f"process {process} has ended")
     try:
-        rollup = _kilobytes(Path(f"/proc/{process}/smaps_rollup"), ROLLUP)
+        rollup = kilobytes(Path(f"/proc/{process}/smaps_rollup"), ROLLUP)
     except OSError:
         rollup = {}
     return Stage(
@@ -98,50 +97,6 @@ def read_stage(name: str, process: int | str = "self") -> Stage:
         file_bytes=rollup["Pss_File"] + rollup["Pss_Shmem"] if "Pss_File" in rollup else None,
         shared_bytes=rollup["Shared_Clean"] + rollup["Shared_Dirty"] if rollup else None,
     )
-
-
-PAGEMAP_ENTRY = 8  # bytes; the kernel's admin-guide/mm/pagemap.rst says what is in them
-PRESENT, OF_A_FILE = 63, 61  # bits that every user may read of their own processes; frame numbers need a privilege
-
-
-def mapped_pages(process: int) -> dict[tuple[str, str], np.ndarray]:
-    """Resident pages of files and shared memory that a process maps: page numbers by (device, inode), ascending.
-
-    A page of a file that the process has written to privately is anonymous memory, and not among them. OSError where
-    the kernel has no pagemap, or the process has ended.
-    """
-    page = os.sysconf("SC_PAGE_SIZE")
-    found: dict[tuple[str, str], list[np.ndarray]] = {}
-    with open(f"/proc/{process}/pagemap", "rb", buffering=0) as pagemap:
-        for line in Path(f"/proc/{process}/maps").read_text(encoding="utf-8", errors="replace").splitlines():
-            span, _, offset, device, inode = line.split(maxsplit=5)[:5]
-            if inode == "0":
-                continue
-            start, end = (int(edge, 16) // page for edge in span.split("-"))
-            read = os.pread(pagemap.fileno(), (end - start) * PAGEMAP_ENTRY, start * PAGEMAP_ENTRY)
-            entries = np.frombuffer(read, dtype=np.uint64)
-            here = np.flatnonzero(entries >> PRESENT & entries >> OF_A_FILE & 1)
-            found.setdefault((device, inode), []).append(here + int(offset, 16) // page)
-    return {file: np.unique(np.concatenate(pages)) for file, pages in found.items()}
-
-
-def together_bytes(processes: Iterable[int]) -> int:
-    """Resident memory of processes as if they were alone on the machine: what they share counts once, and what they
-    share with others in full.
-
-    Anonymous memory is shared with whom a process was forked from, so its PSS adds up within a family. Pages of files
-    and shared memory are counted once for each page of a file. OSError as in `mapped_pages`.
-    """
-    anonymous = 0
-    files: dict[tuple[str, str], np.ndarray] = {}
-    for process in processes:
-        rollup = _kilobytes(Path(f"/proc/{process}/smaps_rollup"), ("Pss_Anon",))
-        if "Pss_Anon" not in rollup:
-            raise OSError(f"the kernel does not tell the anonymous memory of {process}")
-        anonymous += rollup["Pss_Anon"]
-        for file, pages in mapped_pages(process).items():
-            files[file] = np.union1d(files[file], pages) if file in files else pages
-    return anonymous + sum(map(len, files.values())) * os.sysconf("SC_PAGE_SIZE")
 
 
 @functools.cache
