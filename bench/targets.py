@@ -119,7 +119,9 @@ class Http:
         self.judge = Judge(expected, len(texts))
         self.deadline_s = deadline_s
         self.loop = asyncio.get_running_loop()
-        self.idle: list[_Connection] = []
+        self.idle: collections.deque[_Connection] = collections.deque()
+        """Free connections; who has been free for the longest is next, so that all workers of a server are asked alike,
+        as by users with a connection each."""
         self.under_way: dict[_Asked, _Connection | None] = {}
         self.queue: collections.deque[_Asked] = collections.deque()
         self.opening: set[asyncio.Task[None]] = set()
@@ -140,7 +142,7 @@ class Http:
 
     def _send(self, asked: _Asked) -> None:
         while self.idle:
-            connection = self.idle.pop()
+            connection = self.idle.popleft()
             if connection.open:
                 self.under_way[asked] = connection
                 connection.send(asked, self.requests[asked.index])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import http.server
 import json
 import os
@@ -20,7 +22,7 @@ import msgspec
 import pytest
 from slimner.bench.generator import Done, closed_loop, open_loop, run_loop, schedule
 from slimner.bench.load import Load, expected_answers, run_closed, run_open, search_peak
-from slimner.bench.targets import InProcess, Judge, plain
+from slimner.bench.targets import Http, InProcess, Judge, plain
 from slimner.core.load_records import LoadRecord, LoadReport
 from slimner.core.machine import describe
 from slimner.reports.load import load_notes
@@ -314,6 +316,34 @@ def test_an_answer_that_ends_with_the_connection_is_an_answer(texts: str) -> Non
         thread.join(20)
         listener.close()
     assert (run.answered, run.errors) == (5, {})
+
+
+def test_all_connections_are_used_alike() -> None:
+    """A worker of a server keeps its connections: were a few used more than others, so would be their workers."""
+    together, requests = threading.Barrier(4), collections.Counter[int]()
+
+    def answer(request: dict[str, Any], number: int) -> tuple[int, bytes]:
+        requests[threading.get_ident()] += 1
+        if number < 4:
+            together.wait(30)  # four requests at once, so that there are four connections
+        return 200, b'{"entities": []}'
+
+    async def ask() -> list[str]:
+        target = Http(url, ["a"], body='{"text": {text}}', headers=(), expected=None, deadline_s=60)
+
+        async def one() -> str:
+            outcome = asyncio.get_running_loop().create_future()
+            target.ask(0, lambda said, arrived: outcome.set_result(said))
+            return str(await outcome)
+
+        outcomes = await asyncio.gather(*(one() for _ in range(4)))
+        outcomes += [await one() for _ in range(40)]
+        target.close()
+        return outcomes
+
+    with serve(answer) as url:
+        assert len(set(asyncio.run(ask()))) == 1
+    assert sorted(requests.values()) == [11] * 4
 
 
 def test_a_connection_that_is_closed_while_idle_is_opened_again_and_a_cut_answer_is_an_error(texts: str) -> None:
