@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import math
 import os
 import select
 import signal
@@ -28,7 +29,7 @@ from ..core.errors import ArtifactError
 from ..core.machine import describe
 from ..core.memory import forget_files, return_freed
 from ..variants import VARIANTS, Entity, Predictor, open_predictor
-from .admission import Queue, tokenized
+from .admission import Queue, QueueFullError, tokenized
 from .bundle import MODEL, Served, check_golden, differing
 from .turns import SHORT_CHARACTERS, Turn, Turns
 
@@ -169,6 +170,8 @@ class Engine:
             return [turn.found[number] for number in range(len(windows))]
 
         turn = Turn(self.turns, begun + self.deadline_s, gone, sum(map(len, texts)))
+        if late_s := turn.too_late_s():
+            raise QueueFullError(self.queue.texts, math.ceil(late_s))
         with self.queue.place(len(texts)), turn:
             took("wait")
             offered = last  # the turn is kept until there are windows, which whoever is next takes along

@@ -98,6 +98,10 @@ class Lane:
         """When the step under way began (of time.monotonic()), 0 while there is none."""
         self.waiting: deque[Turn] = deque()
         self._lock = threading.Lock()
+        self.inside: set[Turn] = set()
+        """Requests of this lane that are not done."""
+        self.token_s = 0.0
+        """About how long the model takes for a token, in seconds; 0 while that is not known."""
         self._turns = itertools.count(1)
         self.returning = Returning()
         self._came = threading.Event()
@@ -107,6 +111,7 @@ class Lane:
         with self._lock:
             now = time.monotonic()
             self.returning.asked(now)
+            self.inside.add(turn)
             if self.since:
                 self._line_up(turn)
                 self._came.set()
@@ -120,6 +125,16 @@ class Lane:
             self._came.clear()
             wait_s = self.returning.wait_s(time.monotonic())
         return wait_s > 0 and self._came.wait(wait_s)
+
+    def wait_s(self) -> float:
+        """At least how long the model takes for everything inside, in seconds."""
+        with self._lock:
+            return self.token_s * sum(max(0, turn.left) for turn in self.inside)
+
+    def leave(self, turn: Turn) -> None:
+        """The request is done, or goes on in the other lane."""
+        with self._lock:
+            self.inside.discard(turn)
 
     def answered(self) -> None:
         """The request that holds the turn has its results."""
@@ -214,10 +229,21 @@ class Turn:
         self._since = 0.0
 
     def __enter__(self) -> Turn:
-        self._ask()
+        try:
+            self._ask()
+        except BaseException:
+            self.lane.leave(self)
+            raise
         return self
 
+    def too_late_s(self) -> float:
+        """By how many seconds a long request would miss its deadline behind those that are inside; 0 if it may not."""
+        others_s = self.lane.wait_s() if self.lane is self.turns.long else 0.0
+        wait_s = others_s + self.left * self.lane.token_s
+        return max(0.0, time.monotonic() + wait_s - self.end) if others_s else 0.0
+
     def __exit__(self, *error: object) -> None:
+        self.lane.leave(self)
         if error[0] is None:
             self.lane.answered()
         if self._since:
@@ -234,6 +260,7 @@ class Turn:
             raise DeadlineError
         if self.lane is self.turns.short and self.spent_s >= SHORT_S:
             self._since = 0.0
+            self.lane.leave(self)
             self.lane.hand_on()
             self.lane = self.turns.long
             self._ask()
@@ -268,6 +295,7 @@ class Turn:
             took_s = time.monotonic() - begun
         self.lane.returning.moment_s = min(MOMENT * took_s, MOMENT_S)
         a_token_s = took_s / sum(lengths)
+        self.lane.token_s += (a_token_s - self.lane.token_s) / (8 if self.lane.token_s else 1)
         for (turn, number, window), one in zip(taken, logits, strict=True):
             turn.found[number] = one
             turn.wanted = [left for left in turn.wanted if left[0] != number]

@@ -173,6 +173,21 @@ def test_answers_are_those_of_the_predictor_whether_encodings_are_kept_or_not() 
     assert engine.answer(texts).results == [predict(text) for text in texts]
 
 
+def test_a_long_request_that_could_not_be_answered_in_time_is_refused_at_once() -> None:
+    engine = Engine(open_served(zoo.bundle()), threads=1, queue=4, deadline_s=60)
+    long = "外交部发言人说。" * 400
+    assert engine.answer([long]).results  # alone it is taken, whatever it may cost
+    assert engine.turns.long.token_s > 0
+    assert not engine.turns.long.inside
+    engine.turns.long.token_s = 0.01
+    with Turn(engine.turns, time.monotonic() + 600, never, 5_000):
+        with pytest.raises(QueueFullError) as caught:
+            engine.answer([long])
+        assert 15 <= caught.value.retry_s <= 60  # 50 s for the other one, 32 s for this one, and 60 s there are
+        assert engine.answer(["上海"]).results == [[*engine.opened()("上海")]]
+    assert engine.answer([long]).results
+
+
 def test_a_long_request_works_in_a_thread_that_others_are_preferred_to() -> None:
     engine = Engine(open_served(zoo.bundle()), threads=1, queue=1, deadline_s=60)
     seen: dict[int, int] = {}
