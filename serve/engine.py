@@ -50,6 +50,9 @@ LATER = 5
 """Levels of niceness of a thread with a long request, beyond those of the server: while short ones want all of the
 processor, Linux gives it a quarter."""
 
+# How long a long request is held before it is refused: reading it costs others something, if it comes again at once.
+REFUSAL_S = 1.0
+
 # No step takes so long: neither the tokenizer on a text nor the model on a window.
 STUCK_S = 8.0
 
@@ -171,6 +174,7 @@ class Engine:
 
         turn = Turn(self.turns, begun + self.deadline_s, gone, sum(map(len, texts)))
         if late_s := turn.too_late_s():
+            time.sleep(REFUSAL_S)
             raise QueueFullError(self.queue.texts, math.ceil(late_s))
         with self.queue.place(len(texts)), turn:
             took("wait")

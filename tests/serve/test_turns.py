@@ -173,7 +173,7 @@ def test_answers_are_those_of_the_predictor_whether_encodings_are_kept_or_not() 
     assert engine.answer(texts).results == [predict(text) for text in texts]
 
 
-def test_a_long_request_that_could_not_be_answered_in_time_is_refused_at_once() -> None:
+def test_a_long_request_that_could_not_be_answered_in_time_is_refused() -> None:
     engine = Engine(open_served(zoo.bundle()), threads=1, queue=4, deadline_s=60)
     long = "外交部发言人说。" * 400
     assert engine.answer([long]).results  # alone it is taken, whatever it may cost
