@@ -61,8 +61,8 @@ def create_app(directory: str | None = None) -> Flask:
     if the new files cannot be served, and logs the reason.
     """
     global _answering  # the application of this process
-    settings = from_environment({**os.environ, **({"SLIMNER_BUNDLE": directory} if directory else {})})
     try:
+        settings = from_environment({**os.environ, **({"SLIMNER_BUNDLE": directory} if directory else {})})
         private = handed_on() or open_privately(settings.bundle)
         try:
             _answering = _create(settings, private)

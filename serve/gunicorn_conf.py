@@ -6,6 +6,7 @@ Evaluated in the master before anything of the application is imported. What is 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ _master = os.getpid()
 from . import settings as _settings  # noqa: E402
 from .listening import can_listen as _can_listen  # noqa: E402
 from .private import hand_on as _hand_on  # noqa: E402
+from .private import handed_on as _handed_on  # noqa: E402
 from .private import open_privately as _open_privately  # noqa: E402
 
 try:
@@ -85,6 +87,25 @@ _early_deaths = 0
 
 def pre_request(worker: Any, request: Any) -> None:
     """Nothing: the default logs the decoded path, in which a client may have put line feeds."""
+
+
+def on_reload(server: Any) -> None:
+    """SIGHUP: the bundle that is there now, for the workers that are about to begin; or the one of before."""
+    if preload_app:
+        gc.unfreeze()
+        server.app.callable = None  # Gunicorn keeps what it loaded once
+        server.app.wsgi()
+        gc.collect()
+        gc.freeze()
+        return
+    try:
+        private = _open_privately(_given.bundle)
+    except SlimnerError as error:
+        server.log.error("not reloaded, what was served is served on: %s", error.message)
+        return
+    if before := _handed_on():
+        before.remove()  # its workers have opened it
+    _hand_on(private)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,12 +24,14 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from slimner import zoo
-from slimner.serve.bundle import open_served
+from slimner.core.store import write_json
+from slimner.serve.bundle import BUNDLE, open_served
 from slimner.variants import open_predictor
 
-from .conftest import Server, started
+from .conftest import PATIENT, Server, started
 
 TEXT = "外交部发言人说，法国总统马克龙将于下周访问上海。"
+TOKEN = "a-token-of-more-than-16-characters"
 HEAD = b"POST /v1/ner HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -282,3 +285,30 @@ def test_the_openapi_document_holds_for_generated_requests(server: Server) -> No
         ask()
     assert 200 in seen
     assert max(seen) < 500
+
+
+@pytest.mark.parametrize("preload", ["1", "0"])
+def test_a_reload_serves_the_bundle_that_is_there_now_and_no_damaged_one(tmp_path: Path, preload: str) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(zoo.bundle(), bundle)
+    environment = {"SLIMNER_PRELOAD": preload, "SLIMNER_TOKEN": TOKEN}
+    with started(tmp_path, str(bundle), "--workers", "1", *PATIENT, environment=environment) as server:
+
+        def reloaded() -> bool:
+            before = server.workers
+            os.kill(server.process.pid, signal.SIGHUP)
+            assert server.eventually(lambda: len(server.workers) == 1 and server.workers != before)
+            assert server.eventually(lambda: server.ask("GET", "/readyz")[0] == 200)
+            assert server.ask("GET", "/v1/info")[0] == 401
+            status, _, body = server.ask("GET", "/v1/info", None, {"Authorization": f"Bearer {TOKEN}"})
+            assert status == 200
+            return "never scored" in str(json.loads(body)["notes"])
+
+        assert not reloaded()
+        whole = open_served(bundle).bundle
+        assert whole
+        write_json(bundle / BUNDLE, msgspec.structs.replace(whole, scores=None).sealed())
+        assert reloaded()
+        (bundle / "model" / "model.onnx").write_bytes(b"damaged")
+        assert reloaded()
+        assert "not reloaded, what was served is served on" in server.log.read_text()
