@@ -101,7 +101,9 @@ class Lane:
         self.inside: set[Turn] = set()
         """Requests of this lane that are not done."""
         self.token_s = 0.0
-        """About how long the model takes for a token, in seconds; 0 while that is not known."""
+        """About how long a token takes here while there is work, in seconds; 0 while that is not known."""
+        self.ran = 0.0
+        """When the last run ended, 0 if nothing was inside since."""
         self._turns = itertools.count(1)
         self.returning = Returning()
         self._came = threading.Event()
@@ -126,8 +128,14 @@ class Lane:
             wait_s = self.returning.wait_s(time.monotonic())
         return wait_s > 0 and self._came.wait(wait_s)
 
+    def took(self, begun: float, ended: float, tokens: int) -> None:
+        """Record a run, and what was done between the one before and it."""
+        each_s = (ended - (self.ran or begun)) / tokens
+        self.token_s += (each_s - self.token_s) / (8 if self.token_s else 1)
+        self.ran = ended
+
     def wait_s(self) -> float:
-        """At least how long the model takes for everything inside, in seconds."""
+        """About how long everything inside will take, in seconds."""
         with self._lock:
             return self.token_s * sum(max(0, turn.left) for turn in self.inside)
 
@@ -135,6 +143,8 @@ class Lane:
         """The request is done, or goes on in the other lane."""
         with self._lock:
             self.inside.discard(turn)
+            if not self.inside:
+                self.ran = 0.0
 
     def answered(self) -> None:
         """The request that holds the turn has its results."""
@@ -295,7 +305,7 @@ class Turn:
             took_s = time.monotonic() - begun
         self.lane.returning.moment_s = min(MOMENT * took_s, MOMENT_S)
         a_token_s = took_s / sum(lengths)
-        self.lane.token_s += (a_token_s - self.lane.token_s) / (8 if self.lane.token_s else 1)
+        self.lane.took(begun, begun + took_s, sum(lengths))
         for (turn, number, window), one in zip(taken, logits, strict=True):
             turn.found[number] = one
             turn.wanted = [left for left in turn.wanted if left[0] != number]
