@@ -120,7 +120,8 @@ def main() -> None:
     but = " but ModelScope, which has a RaNER of the same size" if any("modelscope" in p.engine for p in peers) else ""
     page = f"""# Beside its peers
 
-Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()}
+Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()} An older release was measured on
+[a processor with AMX](peers-amx.md).
 
 The same BERT-base weights (random, {given.checkpoint}) and 40 Chinese sentences of up to 50 characters for all{but}.
 Two workers of one thread each; Flask's own server has one process with
