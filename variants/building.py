@@ -192,6 +192,8 @@ def libraries_may_fail(checkpoint: Checkpoint, variant: Variant) -> Iterator[Non
     except (MemoryError, SlimnerError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # the disk's own, such as a full one
+            raise
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         if package in ("slimner", type(variant).__module__.partition(".")[0]):
