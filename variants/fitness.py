@@ -100,7 +100,7 @@ def fitted(checkpoint: Checkpoint) -> Checkpoint:
     module = load_reference(checkpoint.path)
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
     require_rows(checkpoint, module, tokenizer)
-    model, token = as_model(module), ordinary(tokenizer, module.config.pad_token_id)
+    model, token = as_model(module), ordinary(tokenizer, getattr(module.config, "pad_token_id", None))
     longest = window_of(model, token, checkpoint.window)
     if longest <= tokenizer.num_special_tokens_to_add(False):
         raise CheckpointError(
