@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ import running
 import torch
 from finetune import WINDOW, Row, dev_f1, predictor_of, rows
 from layers import with_layers
-from news_zh.batches import batches, pad
+from news_zh.batches import pad
 from news_zh.trainer import Trainer
 from slimner.eval import Corpus, read_corpus
 from torch import nn
@@ -112,22 +110,14 @@ def train(arguments: argparse.Namespace) -> None:
     labelled = len(data)
     data += [row for path in arguments.text for row in unlabelled(path, fast, WINDOW)]
     lengths = [len(ids) for ids, _ in data]
-    per_epoch = max(1, int(len(batches(lengths, arguments.batch_tokens, random.Random(0))) * 0.98))
-    trainer = Trainer("student", student, arguments.work, per_epoch * arguments.epochs, arguments.rate)
+    epochs = running.Epochs(lengths, arguments, lambda: dev_f1(predictor_of(trainer.average.eval(), fast), dev))
+    trainer = Trainer("student", student, arguments.work, epochs.steps, arguments.rate)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (teacher, student)]
     print(f"teacher {sizes[0]:,} parameters, student {sizes[1]:,}", flush=True)
     print(f"{labelled:,} labelled texts, {len(data) - labelled:,} without labels, {trainer.steps:,} steps", flush=True)
-    begun, f1, answers = time.time(), dict[int, float](), Answers(teacher, arguments.bfloat16)
-
-    def grouped(epoch: int) -> list[list[int]]:
-        return batches(lengths, arguments.batch_tokens, random.Random(f"{arguments.seed}/{epoch}"))
-
-    def report(epoch: int) -> None:
-        f1[epoch] = dev_f1(predictor_of(trainer.average.eval(), fast), dev)
-        print(f"epoch {epoch} of {arguments.epochs}: dev F1 {f1[epoch]:.4f}, {time.time() - begun:.0f} s", flush=True)
-
+    answers = Answers(teacher, arguments.bfloat16)
     student.train()
-    for group in running.steps(trainer, per_epoch, grouped, report, arguments.pause_file):
+    for group in running.steps(trainer, epochs, arguments.pause_file):
         inputs = pad([data[n][0] for n in group], fast.pad_token_id or 0)
         mask = pad([[1] * lengths[n] for n in group], 0)
         expected = answers(group, inputs, mask)
@@ -136,10 +126,9 @@ def train(arguments: argparse.Namespace) -> None:
         targets = pad([data[n][1] for n in group], -100)
         trainer.update(loss_of(logits, expected, mask, targets, arguments.temperature, arguments.gold))
 
-    if arguments.epochs not in f1:  # a run that was stopped between its last step and here
-        report(arguments.epochs)
+    f1 = epochs.f1
     print("scoring the teacher", flush=True)
-    scores = {"teacher": round(dev_f1(own, dev), 4), "student": round(f1[arguments.epochs], 4)}
+    scores = {"teacher": round(dev_f1(own, dev), 4), "student": f1}
     facts: dict[str, Any] = {"dev_f1": scores}
     facts |= {key: getattr(arguments, key) for key in ("seed", "layers", "epochs", "rate", "temperature", "gold")}
     trainer.average.save_pretrained(arguments.out)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import numpy as np
 import running
 import torch
 from layers import with_layers
-from news_zh.batches import batches, pad
+from news_zh.batches import pad
 from news_zh.trainer import Trainer
 from news_zh.vocabulary import build_tokenizer, packed
 from slimner.eval import Corpus, read_corpus
@@ -174,25 +173,16 @@ def train(arguments: argparse.Namespace) -> None:
     unknown, pad_id = fast.unk_token_id, fast.pad_token_id
     data = rows(corpus, predictor_of(model, fast))
     lengths = [len(ids) for ids, _ in data]
-    per_epoch = max(1, int(len(batches(lengths, arguments.batch_tokens, random.Random(0))) * 0.98))
-    trainer = Trainer("tagging", model, arguments.work, per_epoch * arguments.epochs, arguments.rate)
+    epochs = running.Epochs(lengths, arguments, lambda: dev_f1(predictor_of(trainer.average.eval(), fast), dev))
+    trainer = Trainer("tagging", model, arguments.work, epochs.steps, arguments.rate)
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tags)} tags, {trainer.steps} steps",
         flush=True,
     )
-    begun, f1 = time.time(), dict[int, float]()
-
-    def grouped(epoch: int) -> list[list[int]]:
-        return batches(lengths, arguments.batch_tokens, random.Random(f"{arguments.seed}/{epoch}"))
-
-    def report(epoch: int) -> None:
-        f1[epoch] = dev_f1(predictor_of(trainer.average.eval(), fast), dev)
-        print(f"epoch {epoch} of {arguments.epochs}: dev F1 {f1[epoch]:.4f}, {time.time() - begun:.0f} s", flush=True)
-
     model.train()
     rng = random.Random(f"{arguments.seed}/{trainer.step}")
     torch.manual_seed(rng.randrange(2**31))
-    for group in running.steps(trainer, per_epoch, grouped, report, arguments.pause_file):
+    for group in running.steps(trainer, epochs, arguments.pause_file):
         inputs = pad(
             [
                 [
@@ -214,9 +204,7 @@ def train(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     trainer.average.save_pretrained(out, safe_serialization=True)
     fast.save_pretrained(out)
-    if arguments.epochs not in f1:  # a run that was stopped between its last step and here
-        report(arguments.epochs)
-    facts = {"dev_f1": round(f1[arguments.epochs], 4)}
+    facts = {"dev_f1": epochs.f1}
     facts |= {key: getattr(arguments, key) for key in ("seed", "epochs", "rate", "dropout")}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(f"dev F1 {facts['dev_f1']}; written to {out}", flush=True)

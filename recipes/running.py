@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
 from argparse import ArgumentParser, Namespace
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from news_zh.batches import batches
 from news_zh.trainer import Trainer
 
 SAVE_S, SAY_S = 120.0, 30.0
@@ -45,17 +47,42 @@ def same_settings(arguments: Namespace) -> None:
     noted.write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
 
 
-def steps(
-    trainer: Trainer,
-    per_epoch: int,
-    batches: Callable[[int], list[list[int]]],
-    after: Callable[[int], None],
-    pause: Path | None = None,
-) -> Iterator[list[int]]:
+class Epochs:
+    """The batches of each epoch over texts of these lengths, and the F1 at its end, which `score` finds."""
+
+    def __init__(self, lengths: list[int], arguments: Namespace, score: Callable[[], float]) -> None:
+        self._lengths, self._arguments, self._score = lengths, arguments, score
+        self._begun, self._f1 = time.time(), dict[int, float]()
+        # epochs differ a little in how many batches they have, and are cut to one number
+        self.per_epoch = max(1, int(len(self._grouped(0)) * 0.98))
+        self.steps = self.per_epoch * arguments.epochs
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Numbers of the texts in each batch, the same each time."""
+        return self._grouped(f"{self._arguments.seed}/{epoch}")[: self.per_epoch]
+
+    def end(self, epoch: int) -> None:
+        """Score, and say so."""
+        self._f1[epoch] = self._score()
+        took = f"{time.time() - self._begun:.0f} s"
+        print(f"epoch {epoch} of {self._arguments.epochs}: dev F1 {self._f1[epoch]:.4f}, {took}", flush=True)
+
+    @property
+    def f1(self) -> float:
+        """The F1 at the end of the last epoch, to four digits."""
+        last = self._arguments.epochs
+        if last not in self._f1:  # a run that was stopped between its last step and the end
+            self.end(last)
+        return round(self._f1[last], 4)
+
+    def _grouped(self, seed: int | str) -> list[list[int]]:
+        return batches(self._lengths, self._arguments.batch_tokens, random.Random(seed))
+
+
+def steps(trainer: Trainer, epochs: Epochs, pause: Path | None = None) -> Iterator[list[int]]:
     """The batches of the steps that are left; the caller updates the trainer once for each.
 
-    `batches` gives those of an epoch, the same each time it is asked; of them `per_epoch` are used. `after` is called
-    with the number of each epoch that ends. The state is saved every two minutes, and when SIGINT (Ctrl-C) or SIGTERM
+    The state is saved every two minutes, and when SIGINT (Ctrl-C) or SIGTERM
     ends the run with exit code 130.
     """
     stopped: list[int] = []
@@ -65,8 +92,8 @@ def steps(
     begun = said = saved = time.monotonic()
     first = trainer.step
     try:
-        for epoch in range(trainer.step // per_epoch, trainer.steps // per_epoch):
-            for batch in batches(epoch)[trainer.step % per_epoch : per_epoch]:
+        for epoch in range(trainer.step // epochs.per_epoch, trainer.steps // epochs.per_epoch):
+            for batch in epochs.batches(epoch)[trainer.step % epochs.per_epoch :]:
                 while pause and pause.exists() and not stopped:
                     time.sleep(2)
                 if stopped:
@@ -84,7 +111,7 @@ def steps(
                     saved = now
                     trainer.save()
             trainer.save()
-            after(epoch + 1)
+            epochs.end(epoch + 1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import shlex
 import signal
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -139,14 +139,15 @@ def steps_of(work: Path, stop_after: int | None = None) -> tuple[list[list[int]]
     seen: list[list[int]] = []
     ended: list[int] = []
 
-    def batches(epoch: int) -> list[list[int]]:
-        order = list(range(5))
-        random.Random(epoch).shuffle(order)
-        return [[epoch, n] for n in order]
+    class Epochs(running.Epochs):
+        def end(self, epoch: int) -> None:
+            ended.append(epoch)
 
-    for batch in running.steps(trainer, 4, batches, ended.append):
+    epochs = Epochs([10] * 5, Namespace(seed=7, epochs=3, batch_tokens=10), lambda: 0.0)
+    assert (epochs.per_epoch, epochs.steps) == (4, 12)
+    for batch in running.steps(trainer, epochs):
         seen.append(batch)
-        trainer.update(trainer.model(torch.tensor([[float(batch[1])]])).square().mean())
+        trainer.update(trainer.model(torch.tensor([[float(batch[0])]])).square().mean())
         if len(seen) == stop_after:
             signal.raise_signal(signal.SIGINT)
     return seen, ended, trainer
