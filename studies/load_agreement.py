@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from common import artifact_of, where_and_when
-from serving import CLIENTS, TIMEOUT_S, load_of, started
+from served import CLIENTS, TIMEOUT_S, load_of, started
 from slimner.bench import read_workload
 from slimner.bench.load import expected_answers, run_closed
 from slimner.core.statistics import spread

@@ -15,7 +15,7 @@ import argparse
 
 import numpy as np
 from common import where_and_when
-from serving import WORKERS, started
+from served import WORKERS, started
 from slimner import zoo
 from slimner.bench.load import Load, run_closed, run_open
 from slimner.bench.workload import EMBEDDED

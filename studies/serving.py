@@ -6,6 +6,7 @@
     python studies/serving.py kill     # a worker killed under load, ten times; two minutes
     python studies/serving.py split    # where the time of a request goes; half a minute
     python studies/serving.py fairness # a small request beside five of the greatest; a minute and a half
+    python studies/serving.py kinds    # the memory of a BERT-base server by kind; half a minute
 
 The server is started as users start it, with two workers. The figures in docs/evidence/serving.md are copied from here.
 """
@@ -14,37 +15,33 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import contextlib
 import http.client
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from common import artifact_of, where_and_when
 from fairness import fairness
+from kinds import kinds
 from original import some_texts
+from served import CLIENTS, TIMEOUT_S, WORKERS, load_of, started
 from slimner import zoo
-from slimner.bench.load import Load, expected_answers, run_closed, run_open
-from slimner.bench.server import Service, family, free_port, gunicorn, memory
-from slimner.core.errors import ChildError
+from slimner.bench.load import expected_answers, run_closed, run_open
+from slimner.bench.server import family
 from slimner.core.load_records import LoadRecord
 from slimner.core.machine import thread_environment
-from slimner.core.memory import without_thread_caches
 from slimner.reports.tables import markdown
 from slimner.serve.bundle import open_served
-from slimner.serve.settings import python_options
 from slimner.variants import open_predictor
 
-WORKERS = 2
+BERT = "synthetic:bert-base-chinese"
 PARTS = (
     "bytes taken, HTTP parsed",
     "handed to a thread, WSGI environment",
@@ -53,80 +50,6 @@ PARTS = (
     "Flask, answer and headers",
     "handed back, sent",
 )
-CLIENTS = 5
-TIMEOUT_S = 1800.0
-
-
-class Started(msgspec.Struct):
-    """A server, the highest summed PSS while it started, and the seconds until it was ready."""
-
-    service: Service
-    peak_bytes: int
-    ready_s: float
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return urlsplit(self.service.url).port or 0
-
-
-@contextlib.contextmanager
-def started(directory: Path, stamps: Path | None = None) -> Iterator[Started]:
-    """Our server with two workers, watched from its first moment; it stamps the steps of requests if told where to."""
-    port = free_port()
-    command, environment = gunicorn(directory, workers=WORKERS, preload=True, threads=1)
-    if stamps:
-        command = [sys.executable, "-P", *python_options(open_served(directory).manifest.variant), "-m", "gunicorn"]
-        command += ["-c", "python:stamped", "slimner.serve.app:create_app()"]
-        environment |= {"SLIMNER_BUNDLE": str(directory), "SLIMNER_PORT_NUMBER": str(port)}
-        environment |= {"SLIMNER_WORKERS": str(WORKERS)}
-        environment |= {"STAMPED_OUT": str(stamps), "PYTHONPATH": str(Path(__file__).parent), "SLIMNER_THREADS": "1"}
-        environment = without_thread_caches({**os.environ, **environment})
-    with tempfile.TemporaryFile() as output:
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            [part.replace("{port}", str(port)) for part in command],
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            peak, ready_s = 0, 0.0
-            while time.monotonic() < begun + 60 and process.poll() is None:
-                found = memory(family(process.pid))
-                peak = max(peak, found.pss_bytes if found else 0)
-                if not ready_s and found and found.processes == WORKERS + 1 and is_ready(port):
-                    ready_s = time.monotonic() - begun
-                if ready_s and time.monotonic() > begun + ready_s + 1:
-                    break
-            if not ready_s:
-                output.seek(0)
-                raise ChildError("the server did not come up", "crashed", output.read().decode("utf-8", "replace"))
-            yield Started(Service(process.pid, f"http://127.0.0.1:{port}/v1/ner", WORKERS), peak, ready_s)
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(40)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def is_ready(port: int) -> bool:
-    """Whether /readyz says so."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def load_of(target: str, texts: str, expected: tuple[object, ...], most: int = 1_000_000) -> Load:
-    """What is asked."""
-    return Load(target=target, workload=texts, expected=expected, most=most, timeout_s=TIMEOUT_S)
 
 
 def cost(name: str, model: Path, mix: str, short: str, requests: int) -> list[tuple[str, ...]]:
@@ -314,6 +237,16 @@ def beside(bundle: Path, seconds: float) -> list[tuple[str, ...]]:
         return fairness(up.port, seconds)
 
 
+def memory_by_kind(model: Path) -> list[tuple[str, ...]]:
+    """What the memory of a server consists of after twelve seconds of five clients."""
+    with tempfile.TemporaryDirectory() as directory, started(model) as up:
+        texts = str(some_texts(Path(directory) / "short.txt", 40, 49))
+        expected = expected_answers(model, texts, timeout_s=TIMEOUT_S)
+        run = run_closed(load_of(up.service.url, texts, expected), clients=CLIENTS, seconds=12)
+        assert not run.failed, (run.errors, run.wrong)
+        return kinds(family(up.service.process))
+
+
 def say(what: str) -> None:
     """Progress."""
     sys.stderr.write(f"{time.monotonic() - BEGUN:6.0f} s  {what}\n")
@@ -325,7 +258,7 @@ BEGUN = time.monotonic()
 def main() -> None:
     """Run one study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("cost", "overload", "soak", "kill", "split", "fairness"))
+    parser.add_argument("study", choices=("cost", "overload", "soak", "kill", "split", "fairness", "kinds"))
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--warm", type=int, default=2000, help="requests before memory is read")
@@ -344,7 +277,7 @@ def main() -> None:
                 model = open_served(given.bundle).model
                 columns["embedded"] = cost("embedded", model, "news-zh", short, given.warm)
             if given.only != "embedded":
-                model = given.bert or artifact_of("synthetic:bert-base-chinese", "onnx-int8")
+                model = given.bert or artifact_of(BERT, "onnx-int8")
                 columns["BERT-base, 102 M"] = cost("BERT-base", model, "news-zh", short, given.warm)
         names = [line[0] for line in next(iter(columns.values()))]
         lines = [(name, *(column[i][1] for column in columns.values())) for i, name in enumerate(names)]
@@ -356,6 +289,7 @@ def main() -> None:
             "kill": lambda: kill(given.bundle),
             "split": lambda: split(given.bundle),
             "fairness": lambda: beside(given.bundle, min(60.0, given.seconds)),
+            "kinds": lambda: memory_by_kind(given.bert or artifact_of(BERT, "onnx-int8")),
         }
         lines = studies[given.study]()
         sys.stdout.write(markdown(("", given.study), lines) + "\n")

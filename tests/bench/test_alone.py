@@ -15,6 +15,8 @@ from slimner.core.ledger_records import Processes
 from slimner.core.metrics import METRICS
 from slimner.core.records import Measuring
 
+from .programs import TOUCHED
+
 SETTINGS = Measuring(samples=20, warmup=2, timeout_s=120)
 
 TWIN = """
@@ -65,13 +67,8 @@ def test_memory_is_the_same_alone_and_beside_one_or_two_twins(embedded_int8: Pat
 
 
 # A master with 20 MB of its own, two workers that share them and read 40 MB of a file, and 10 MB that one of them owns.
-TREE = """
-import mmap, os, sys
-def touched(size):
-    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    for page in range(0, size, mmap.PAGESIZE):
-        block[page] = 1
-    return block
+TREE = f"""{TOUCHED}
+import os, sys
 with open(sys.argv[1], "rb") as file:
     mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 shared = touched(20_000_000)

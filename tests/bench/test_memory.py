@@ -15,14 +15,11 @@ from slimner.core.ledger_records import Processes
 from slimner.core.memory import read_stage
 from slimner.core.records import Stage
 
+from .programs import TOUCHED
+
 # 100 MB of its own, 50 MB shared with a child forked afterwards, and 80 MB that were given back.
-PROGRAM = """
-import mmap, os, sys, time
-def touched(size):
-    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    for page in range(0, size, mmap.PAGESIZE):
-        block[page] = 1
-    return block
+PROGRAM = f"""{TOUCHED}
+import os, sys, time
 def say(word):
     sys.stdout.write(word + "\\n")
     sys.stdout.flush()
