@@ -35,8 +35,8 @@ Done = Callable[[str, float], None]
 class Target(Protocol):
     """The requests to send.
 
-    Callbacks, not coroutines: a task for each request takes more of a core than all else the generator does, and on
-    this machine it takes it from the server.
+    Callbacks, not coroutines: a task for each request would take more of a core than all else the generator does, and
+    where the server runs on the same machine it would take it from the server.
     """
 
     def ask(self, index: int, done: Done) -> None:

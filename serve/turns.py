@@ -40,12 +40,10 @@ SHORT_CHARACTERS = 2000
 ROUND_EVERY = 4
 """Of so many turns in the long lane, one goes round the circle."""
 
-
 MOMENT, MOMENT_S = 0.25, 0.005
 """How long a run waits for clients to ask again: a share of the last run's time, and the most in seconds.
 
-Of two sentences at BERT-base size, a run together takes a fifth less than two alone, so a quarter of one run is what
-waiting may cost at most, and what it saves."""
+A run of two sentences takes less than two runs of one (`nox -s batching`), so a short wait pays."""
 
 MOST_RETURN, MEMORY = 0.5, 16
 """A run waits while more than this share of the clients, over about the last so many, asked again within the moment."""
