@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .lasting import UNKNOWN, Lasting, widening
 from .records import Record
 
 LEVEL = 0.95
@@ -92,15 +93,32 @@ def signed_rank(values: Sequence[float], level: float) -> Change:
     return Change(value=float(np.median(walsh)), low=low, high=high, level=level, n=len(array))
 
 
-def ratio_of_pairs(baseline: Sequence[float], candidate: Sequence[float], level: float) -> Change:
+def centre_of_pairs(values: Sequence[float], level: float, known: Lasting = UNKNOWN) -> Change:
+    """The centre of the changes of successive pairs: the signed-rank interval, wider by what lasts from pair to pair.
+
+    `known` is what earlier pairs on the machine have shown of that.
+    """
+    found = signed_rank(values, level)
+    if found.low is None or found.high is None:
+        return found
+    factor = widening(values, known)
+    low, high = (found.value + factor * (end - found.value) for end in (found.low, found.high))
+    return Change(value=found.value, low=low, high=high, level=level, n=found.n)
+
+
+def ratio_of_pairs(
+    baseline: Sequence[float], candidate: Sequence[float], level: float, known: Lasting = UNKNOWN
+) -> Change:
     """Change of positive figures, candidate over baseline minus 1, from pairs."""
     logs = [math.log(c / b) for b, c in zip(baseline, candidate, strict=True)]
-    return _from_logs(signed_rank(logs, level))
+    return _from_logs(centre_of_pairs(logs, level, known))
 
 
-def difference_of_pairs(baseline: Sequence[float], candidate: Sequence[float], level: float) -> Change:
+def difference_of_pairs(
+    baseline: Sequence[float], candidate: Sequence[float], level: float, known: Lasting = UNKNOWN
+) -> Change:
     """Candidate minus baseline, from pairs."""
-    return signed_rank([c - b for b, c in zip(baseline, candidate, strict=True)], level)
+    return centre_of_pairs([c - b for b, c in zip(baseline, candidate, strict=True)], level, known)
 
 
 def ratio_of_groups(

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from .lasting import Lasting
 from .metrics import Metric
 from .paired import BetweenRuns, Change
 from .records import (
@@ -110,7 +111,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     the number of those that count only for memory; `baseline_first` says for each pair which side began, `looks` after
     how many pairs it was judged, `ended` why measuring ended, and `lengths` how latency changed by length of the text.
     All intervals hold together with 95 % confidence; `correction` says how. `between_runs` is by how much the figures
-    of recorded runs are taken to differ from run to run, by metric.
+    of recorded runs are taken to differ from run to run, and `lasting` what pairs on this machine had shown before of
+    what lasts from one to the next, by metric.
     """
 
     baseline: Side
@@ -126,6 +128,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     ended: str = ""
     correction: str = ""
     between_runs: dict[str, BetweenRuns] = msgspec.field(default_factory=dict)
+    lasting: dict[str, Lasting] = msgspec.field(default_factory=dict)
     seed: int = 0
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()

@@ -23,7 +23,7 @@ from ..core.store import write_json
 from ..reports.calibration import SCHEMA, summarize
 from ..variants import VARIANTS, Artifact, resolve_checkpoint
 from ..variants.building import build
-from . import between_runs
+from . import between_runs, lasting
 from .defaults import workload_for
 from .inputs import artifact_in
 from .progress import SILENT, Progress, tell
@@ -100,6 +100,7 @@ def calibrate(
         settings=settings,
     )
     write_json(path_of(found.fingerprint), found)
+    lasting.remember(tally.pairs)
     between_runs.remember([pair.baseline for pair in tally.pairs], texts.sha256, settings)
     journal.finish()
     return found

@@ -25,6 +25,7 @@ from ..reports import Policy, Terms, compare_sides
 from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
+from . import lasting
 from .between_runs import between_runs
 from .defaults import corpus_for, unsaid, workload_for
 from .inputs import Source, require, require_measuring, source_of
@@ -146,6 +147,7 @@ def compare_sources(
             settings=settings,
         )
         tell_unknown(candidate.artifact.tokenizer, pairing.corpus, pairing.workload, progress)
+        question = msgspec.structs.replace(question, lasting=lasting.lasting(describe()))
         return [pairing.compare(question, to_the_end=to_the_end, budget_s=budget_s, progress=progress)]
     one, two = baseline.recorded, candidate.recorded
     recorded = baseline.results or candidate.results
@@ -242,6 +244,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
                 break
             progress.now("measure", f"{open_yet}; at most {tally.left_s:.0f} s more")
         journal.finish()
+        lasting.remember(tally.pairs)
         return msgspec.structs.replace(
             _judged(one, two, tally.pairs, tally.looked or (0,), question),
             disturbed_pairs=len(tally.pairs) - tally.undisturbed,

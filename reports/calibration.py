@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 
 from ..core.gate_records import Calibration, MetricCalibration, Outcome
+from ..core.lasting import lasting_of
 from ..core.machine import fingerprint
 from ..core.metrics import METRICS, Metric, gated
-from ..core.paired import LOOKS, Change, proportion, shared_level, signed_rank
+from ..core.paired import LOOKS, Change, centre_of_pairs, proportion, shared_level
 from ..core.records import MeasurementRecord, Measuring, WorkloadFacts
 from ..core.verdicts import MetricVerdict, harm, judge
 from .content import Section, tabled
@@ -110,8 +111,8 @@ def lasting(metrics: Iterable[MetricCalibration], pairs: int) -> Iterator[str]:
     names = ", ".join(METRICS[m.metric].title for m in metrics if m.autocorrelation > limit)
     if names:
         yield (
-            f"{names}: what favours one side lasts from pair to pair, so a change near its margin is judged wrongly "
-            "more often than in 5 % of gates; find out what it is, or calibrate again in a quieter hour"
+            f"{names}: what favours one side lasts from pair to pair, so intervals are wider here and gates take more "
+            "pairs; find out what it is, or calibrate again in a quieter hour"
         )
 
 
@@ -134,18 +135,25 @@ def said(calibration: Calibration | None) -> str:
 def resample(
     changes: Mapping[str, Sequence[float]], *, tests: int, runs: int = RUNS, looks: Sequence[int] = LOOKS, seed: int = 1
 ) -> list[Intervals]:
-    """Gates whose pairs are drawn from `changes` (by metric) with replacement, two in a row as measured."""
+    """Gates whose pairs are drawn from `changes` (by metric) with replacement, two in a row as measured.
+
+    Each gate knows how far a change lasts from pair to pair from all of them.
+    """
     draw = np.random.default_rng(seed)
     columns = {name: np.asarray(values) for name, values in changes.items()}
     blocks = min(map(len, columns.values())) // 2
     level = shared_level(tests, len(looks))
+    known = {name: lasting_of(values) for name, values in changes.items()}
     found: list[Intervals] = []
     for _ in range(runs):
         first = draw.integers(0, blocks, math.ceil(looks[-1] / 2)) * 2
         chosen = np.stack((first, first + 1), axis=1).ravel()
         found.append(
             [
-                {name: signed_rank(column[chosen[:look]].tolist(), level) for name, column in columns.items()}
+                {
+                    name: centre_of_pairs(column[chosen[:look]].tolist(), level, known[name])
+                    for name, column in columns.items()
+                }
                 for look in looks
             ]
         )
@@ -197,18 +205,11 @@ def calibrate(gates: Sequence[Intervals], changes: Mapping[str, Sequence[float]]
             deviation=deviation,
             deviation_low=low * deviation,
             deviation_high=high * deviation,
-            autocorrelation=_autocorrelation(values),
+            autocorrelation=lasting_of(values).correlation,
             detectable=detectable,
             margin=metric.margin,
             caught=caught,
         )
-
-
-def _autocorrelation(values: Sequence[float]) -> float:
-    """Correlation of each value with the next one; 0 where all are the same."""
-    centred = np.asarray(values, dtype=np.float64) - np.mean(values)
-    total = float((centred**2).sum())
-    return float((centred[1:] * centred[:-1]).sum()) / total if total else 0.0
 
 
 def _deviation_factors(n: int) -> tuple[float, float]:

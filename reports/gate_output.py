@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
 from ..core import text
 from ..core.between_runs import said
 from ..core.gate_records import Check, GateRecord
+from ..core.lasting import Lasting
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
 from . import markdown as md
@@ -52,9 +53,20 @@ def comparison_section(comparison: Comparison, title: str = "") -> Section:
             + (f", {comparison.disturbed_pairs} more were disturbed" if comparison.disturbed_pairs else "")
         )
     remarks.append(comparison.correction)
+    if comparison.pairs:
+        remarks.append(_lasting(comparison.lasting))
     if words := said(comparison.between_runs):
         remarks.append(words)
     return tabled(title=title, headings=HEADINGS, lines=lines, remarks=remarks)
+
+
+def _lasting(known: Mapping[str, Lasting]) -> str:
+    """What earlier pairs had shown of some metrics, in words."""
+    found = [f"{METRICS[name].title} {one.correlation:+.2f}" for name, one in known.items()]
+    if not found:
+        return "correlation of a pair with the next: from these pairs only; slimner calibrate finds it beforehand"
+    most = max(one.pairs for one in known.values())
+    return f"correlation of a pair with the next, from {most} earlier pairs on this machine: {', '.join(found)}"
 
 
 def summary(record: GateRecord) -> str:

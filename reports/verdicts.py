@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from ..core.between_runs import assumed
+from ..core.lasting import UNKNOWN, Lasting
 from ..core.machine import FINGERPRINT
 from ..core.metrics import F1, METRICS, Kind, Metric, metric_of
 from ..core.paired import (
@@ -24,8 +26,11 @@ from ..core.verdicts import Comparison, MetricVerdict, SentenceCounts, Side, jud
 from ..eval import f1_change, plan_from_pair
 from .lengths import changes_by_length
 
+T = TypeVar("T")
+
 NO_GOLD = "nothing to judge: the corpus has no gold entity"
 NO_CORPUS = "nothing to judge: there is no corpus"
+NOT_MEASURED = "was not measured, or from too few samples"
 
 # Gold entities of a type below which its F1 is not judged by itself.
 LEAST_SUPPORT = 50
@@ -35,13 +40,15 @@ class Terms(Record, frozen=True, kw_only=True):
     """The question of a comparison: metrics with their margins, relative but for F1's, which is in percentage points.
 
     `variants` is the number of comparisons that are made together, which share the chance of an error. `between_runs`
-    is by how much recorded figures differ from run to run, by metric.
+    is by how much recorded figures differ from run to run, and `lasting` what earlier pairs on the machine have shown,
+    by metric.
     """
 
     margins: Mapping[str, float]
     seed: int = 1
     variants: int = 1
     between_runs: Mapping[str, BetweenRuns] = msgspec.field(default_factory=assumed)
+    lasting: Mapping[str, Lasting] = msgspec.field(default_factory=dict)
 
     @property
     def tests(self) -> int:
@@ -95,8 +102,12 @@ def compare_sides(
             verdicts.append(_size(baseline, candidate, margin))
         else:
             level = shared_level(question.tests, planned_looks if paired else 1)
-            between = None if paired else question.between_runs.get(name)
-            verdicts.append(_measured(metric, baseline, candidate, margin, level, paired=paired, between=between))
+            if paired:
+                known = question.lasting.get(name, UNKNOWN)
+                verdicts.append(_in_pairs(metric, baseline, candidate, margin, level, known))
+            else:
+                between = question.between_runs.get(name)
+                verdicts.append(_as_recorded(metric, baseline, candidate, margin, level, between))
     types: tuple[MetricVerdict, ...] = ()
     sentences = None
     if "f1" in question.margins and _scored_alike(baseline, candidate):
@@ -113,14 +124,15 @@ def compare_sides(
         looks=tuple(looks),
         correction=correction(question, planned_looks if paired else 1, len(types)),
         between_runs={} if paired else _taken(verdicts, question.between_runs),
+        lasting=_taken(verdicts, question.lasting) if paired else {},
         seed=question.seed,
     )
 
 
-def _taken(verdicts: Sequence[MetricVerdict], between: Mapping[str, BetweenRuns]) -> dict[str, BetweenRuns]:
-    """What the intervals of recorded figures were widened by."""
+def _taken(verdicts: Sequence[MetricVerdict], known: Mapping[str, T]) -> dict[str, T]:
+    """What was known of the metrics that have an interval."""
     names = [v.metric for v in verdicts if v.change is not None]
-    return {name: between[name] for name in names if name in between}
+    return {name: known[name] for name in names if name in known}
 
 
 def correction(question: Terms, looks: int, types: int) -> str:
@@ -226,40 +238,42 @@ def _size(baseline: Side, candidate: Side, margin: float) -> MetricVerdict:
     )
 
 
-def _measured(
-    metric: Metric,
-    baseline: Side,
-    candidate: Side,
-    margin: float,
-    level: float,
-    *,
-    paired: bool,
-    between: BetweenRuns | None,
+def _in_pairs(
+    metric: Metric, baseline: Side, candidate: Side, margin: float, level: float, known: Lasting
 ) -> MetricVerdict:
-    if not paired and (reason := differs(metric.kind, baseline, candidate)):
-        return _other(metric.name, margin, reason)
-    if not paired and metric.difference:
-        return _other(metric.name, margin, "it is judged in pairs of processes only")
-    measured = baseline.measurements, candidate.measurements
-    one, two = metric.pairs(*measured) if paired else map(metric.values, measured)
+    one, two = metric.pairs(baseline.measurements, candidate.measurements)
     if not one or not two:
-        return _missing(metric.name, margin, "was not measured, or from too few samples")
-    if paired:
-        change = (difference_of_pairs if metric.difference else ratio_of_pairs)(one, two, level)
-    else:
-        change = ratio_of_groups(one, two, level, between=between)
-    verdict = judge(change, margin, metric)
-    reason = ""
-    if change.low is None:
-        reason = f"{change.n} {'pairs are' if paired else 'processes a side are'} too few for an interval"
+        return _missing(metric.name, margin, NOT_MEASURED)
+    of_pairs = difference_of_pairs if metric.difference else ratio_of_pairs
+    return _measured(metric, one, two, margin, of_pairs(one, two, level, known), "pairs are")
+
+
+def _as_recorded(
+    metric: Metric, baseline: Side, candidate: Side, margin: float, level: float, between: BetweenRuns | None
+) -> MetricVerdict:
+    if reason := differs(metric.kind, baseline, candidate):
+        return _other(metric.name, margin, reason)
+    if metric.difference:
+        return _other(metric.name, margin, "it is judged in pairs of processes only")
+    one, two = (metric.values(side.measurements) for side in (baseline, candidate))
+    if not one or not two:
+        return _missing(metric.name, margin, NOT_MEASURED)
+    return _measured(
+        metric, one, two, margin, ratio_of_groups(one, two, level, between=between), "processes a side are"
+    )
+
+
+def _measured(
+    metric: Metric, one: Sequence[float], two: Sequence[float], margin: float, change: Change, counted: str
+) -> MetricVerdict:
     return MetricVerdict(
         metric=metric.name,
         baseline=_mean(one),
         candidate=_mean(two),
         change=change,
         margin=margin,
-        verdict=verdict,
-        reason=reason,
+        verdict=judge(change, margin, metric),
+        reason=f"{change.n} {counted} too few for an interval" if change.low is None else "",
     )
 
 

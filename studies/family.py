@@ -2,6 +2,7 @@
 
     python studies/family.py [--gates 2000] [--scored 500]
 
+Once the gate knows nothing of the machine, once what `slimner calibrate` finds from 40 pairs of the same noise.
 A gate judges five figures of time and memory in pairs after each look, F1, and F1 of three types. Nothing is planted;
 or one of them is worse by exactly its margin, where "pass" is a false pass; or all of them are, where "regression" is a
 false alarm as well. The verdicts are those of `slimner gate`; only the figures are drawn. F1 and the pairs are drawn
@@ -15,8 +16,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from f1 import Cell, drawn, share_of
+from slimner.core.lasting import UNKNOWN, lasting_of
 from slimner.core.metrics import METRICS
-from slimner.core.paired import LOOKS, Change, proportion, shared_level, signed_rank
+from slimner.core.paired import LOOKS, Change, centre_of_pairs, proportion, shared_level
 from slimner.core.verdicts import judge
 from slimner.eval.intervals import change_interval
 from slimner.reports.calibration import Intervals, outcomes
@@ -27,6 +29,7 @@ DEVIATIONS = {"p50": 0.03, "p95": 0.035, "tail": 0.06, "memory": 0.003, "growth"
 MARGINS = {name: METRICS[name].margin for name in DEVIATIONS}
 SHARED = 0.5  # correlation of a process's figures
 AUTOCORRELATION = 0.5
+CALIBRATED = 40  # pairs of a calibration
 
 SENTENCES, RATE, POINTS, TYPES = 500, 3.0, 2.0, 3
 
@@ -75,15 +78,24 @@ NOISES: dict[str, Noise] = {
 }
 
 
-def gate(random: np.random.Generator, noise: Noise, scale: float) -> Intervals:
+def gate(random: np.random.Generator, noise: Noise, scale: float, *, calibrated: bool) -> Intervals:
     """The intervals of one gate at each look; `scale` makes the deviation of a pair's change 1."""
-    common, *own = (np.diff(noise(random, LOOKS[-1]), axis=1)[:, 0] / scale for _ in range(len(DEVIATIONS) + 1))
+    changes = figures(random, noise, scale, LOOKS[-1])
+    earlier = figures(random, noise, scale, CALIBRATED) if calibrated else {}
+    known = {name: lasting_of(earlier[name]) if calibrated else UNKNOWN for name in changes}
     level = shared_level(len(DEVIATIONS), len(LOOKS))
-    changes = {
-        name: DEVIATIONS[name] * (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * mine)
+    return [
+        {name: centre_of_pairs(values[:look], level, known[name]) for name, values in changes.items()} for look in LOOKS
+    ]
+
+
+def figures(random: np.random.Generator, noise: Noise, scale: float, pairs: int) -> dict[str, list[float]]:
+    """The change of each metric in successive pairs."""
+    common, *own = (np.diff(noise(random, pairs), axis=1)[:, 0] / scale for _ in range(len(DEVIATIONS) + 1))
+    return {
+        name: (DEVIATIONS[name] * (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * mine)).tolist()
         for name, mine in zip(DEVIATIONS, own, strict=True)
     }
-    return [{name: signed_rank(values[:look].tolist(), level) for name, values in changes.items()} for look in LOOKS]
 
 
 def scored(random: np.random.Generator, loss: float, seed: int) -> str:
@@ -126,11 +138,18 @@ def main() -> None:
     lines = []
     for name, noise in NOISES.items():
         scale = float(np.diff(np.concatenate([noise(random, 1000) for _ in range(100)]), axis=1).std())
-        gates = [gate(random, noise, scale) for _ in range(given.gates)]
+        found = [
+            [gate(random, noise, scale, calibrated=calibrated) for _ in range(given.gates)]
+            for calibrated in (False, True)
+        ]
         for kind, plant in PLANTS.items():
-            passes, regressions = ends(random, gates, f1[POINTS if "f1" in plant else 0.0], plant)
-            lines.append((name, kind, *(_share(count, given.gates) for count in (passes, regressions))))
-    print(markdown(("noise", "at its margin", "pass", "regression"), lines))
+            scores = f1[POINTS if "f1" in plant else 0.0]
+            counts = [count for gates in found for count in ends(random, gates, scores, plant)]
+            lines.append((name, kind, *(_share(count, given.gates) for count in counts)))
+    headings = (
+        f"{verdict}, {known}" for known in ("nothing known", "calibrated") for verdict in ("pass", "regression")
+    )
+    print(markdown(("noise", "at its margin", *headings), lines))
 
 
 def _share(count: int, of: int) -> str:

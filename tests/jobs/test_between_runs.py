@@ -15,7 +15,8 @@ from slimner.core.statistics import ASSUMED
 from slimner.core.store import write_json
 from slimner.core.verdicts import Comparison
 from slimner.jobs import bench, compare
-from slimner.jobs.between_runs import between_runs, directory_of, remember
+from slimner.jobs.between_runs import KIND, between_runs, remember
+from slimner.jobs.shown import directory_of
 
 from ..made import make
 
@@ -71,7 +72,7 @@ def test_what_another_machine_has_shown_does_not_count_nor_does_a_damaged_file()
     assert between_runs(here, here)["p50"].repeats == 6
     assert between_runs(elsewhere, elsewhere)["p50"].repeats is None
     assert between_runs(here, elsewhere)["p50"].repeats is None
-    next(directory_of(here).glob("*.json")).write_text("{")
+    next(directory_of(KIND, here).glob("*.json")).write_text("{")
     assert between_runs(here, here)["p50"].repeats == 5
 
 
@@ -79,6 +80,6 @@ def test_a_bench_leaves_its_figures(artifacts: dict[str, Path], small_workload: 
     artifact = artifacts["onnx-int8"]
     settings = Measuring(samples=67, warmup=2, timeout_s=120)
     bench(artifact, workload=small_workload, settings=settings, repetitions=2)
-    (kept,) = directory_of(describe()).glob("*.json")
+    (kept,) = directory_of(KIND, describe()).glob("*.json")
     found = msgspec.json.decode(kept.read_bytes())
     assert len(found["figures"]["p50"]) == len(found["figures"]["memory"]) == 2
