@@ -44,8 +44,8 @@ UNKNOWN = Lasting()
 def lasting_of(values: Sequence[float]) -> Lasting:
     """The correlation of each change with the next one; nothing is known from fewer than six, or where all are equal.
 
-    The correlation in a sample of n is too low by (1 + 4 r) / n on average, which is put right: F. Marriott and J. Pope,
-    Bias in the estimation of autocorrelations, Biometrika 41, 1954.
+    The correlation in a sample of n is too low by (1 + 4 r) / n on average, which is put right: F. Marriott and
+    J. Pope, Bias in the estimation of autocorrelations, Biometrika 41, 1954.
     """
     n = len(values)
     centred = np.asarray(values, dtype=np.float64) - np.mean(values)
