@@ -305,6 +305,14 @@ def planning(session: nox.Session) -> None:
 
 
 @nox.session
+def older(session: nox.Session) -> None:
+    """`slimner run` and `slimner eval` beside an older commit: -- COMMIT; half an hour, and an environment for it."""
+    if not session.posargs:
+        session.error("say which commit: nox -s older -- COMMIT")
+    _study(session, "older")
+
+
+@nox.session
 def batching(session: nox.Session) -> None:
     """Windows that share runs of onnx-int8 at BERT-base size: logits compared bit for bit, and time; five minutes."""
     _study(session, "batching")

@@ -15,9 +15,9 @@ from ..core.machine import fingerprint
 from ..core.metrics import METRICS
 from ..core.outside import decode, read_bytes, read_json
 from ..core.plan_records import DeploymentPlan, MachinePlan
-from ..core.queueing import highest_rate, latency_ms
+from ..core.queueing import STEPS, highest_rate, latency_ms
 from ..core.records import Machine, Note, Results
-from ..core.statistics import Spread, clean_ms, spread
+from ..core.statistics import Spread, clean_ms
 from ..core.store import SWEEP, read_results
 from ..reports import decide
 from ..reports.fleet import Sweep
@@ -27,13 +27,20 @@ from .reporting import Fields
 
 PERCENT = 95
 BATCHES = 10
+
+SLOWER = Spread(value=1.1, low=0.9, high=1.5, processes=1)
+"""By how much a service under random arrivals takes longer than the rate of a closed loop says, where no open loop was
+measured: clients that ask again at once share runs of the model, random ones seldom do (`nox -s planning`)."""
+
+SLOWEST = 16.0
 GIVE = "give results of slimner run, the directory of a sweep, or what slimner load --json printed"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """What one machine can do: samples of the service in ms with the interval of their mean, on so many servers.
+    """What one machine can do: samples of the service in ms, by so many workers, each with a queue of its own.
 
-    `peak` holds the highest rate within the limit and the lowest beyond it, if they were measured for this limit.
+    `mean` is the mean of the service, in whatever unit, with its interval. `peak` holds the highest rate within the
+    limit and the lowest beyond it, if they were measured for this limit.
     """
 
     name: str
@@ -47,6 +54,26 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     peak: tuple[float, float | None] | None = None
     notes: tuple[Note, ...] = ()
+
+    def ends(self) -> Iterator[np.ndarray]:
+        """The service in ms: as it is, and at the low and the high end of its interval, if there is one."""
+        service = np.asarray(self.service_ms)
+        yield service
+        if self.mean and self.mean.low and self.mean.high:
+            yield service * (self.mean.low / self.mean.value)
+            yield service * (self.mean.high / self.mean.value)
+
+    def p95_ms(self, rate: float) -> list[float]:
+        """What the model says of a rate, and the ends of its interval, if there is one."""
+        return [_p95(service, self.servers, rate) for service in self.ends()]
+
+    def highest(self, limit_ms: float) -> list[float]:
+        """The highest rate within a limit, and with a quicker and a slower service, if the mean has an interval."""
+        return [self.servers * highest_rate(service, 1, limit_ms, PERCENT) for service in self.ends()]
+
+
+def _p95(service_ms: np.ndarray, servers: int, rate: float) -> float:
+    return latency_ms(service_ms, 1, rate / servers, PERCENT)
 
 
 def plan(
@@ -164,19 +191,43 @@ def source_of_load(name: str, report: LoadReport, limit_ms: float) -> Source:
             f"{name} does not say what one machine takes within {limit_ms:g} ms",
             f"measure it: slimner load URL --until-p95 {limit_ms:g} --json",
         )
+    servers = base.workers or servers
     clients = loop.clients or 1
     seen = np.asarray(loop.latencies_ms)
     mean = min(clients, servers) * 1e3 / loop.per_s
-    # A loop of more clients than cores makes each wait for others: latencies are sums of several services.
-    relative = 1 + (seen / seen.mean() - 1) * math.sqrt(max(1.0, clients / servers))
-    relative = np.maximum(relative, 0.05)
-    service = mean * relative / relative.mean()
+    service = mean * seen / seen.mean()
+    slower = _slower(report, service, servers, limit_ms)
     return msgspec.structs.replace(
-        base,
-        service_ms=tuple(map(float, service)),
-        mean=spread([float(part.mean()) for part in np.array_split(seen, BATCHES)]),
-        servers=servers,
+        base, service_ms=tuple(map(float, service * slower.value)), mean=slower, servers=servers
     )
+
+
+def _slower(report: LoadReport, service_ms: np.ndarray, servers: int, limit_ms: float) -> Spread:
+    """By how much the service takes longer under random arrivals: so that the p95 of the open loops comes out.
+
+    The one whose p95 is the nearest to the limit counts. The interval holds what each open loop says, and each part
+    of it, since the p95 of one loop comes from few moments in which many waited.
+    """
+    found: list[tuple[float, float]] = []
+    ends: list[float] = []
+    for run in report.runs:
+        p95 = run.latency_ms(PERCENT)
+        if run.arrivals != "poisson" or not run.rate_per_s or not p95 or not _sound(run):
+            continue
+        parts = [float(np.percentile(part, PERCENT)) for part in np.array_split(run.latencies_ms, BATCHES)]
+        one, *both = (_fitted(service_ms, servers, run.rate_per_s, ms) for ms in (p95, min(parts), max(parts)))
+        found.append((abs(math.log(p95 / limit_ms)), one))
+        ends += [one, *both]
+    return Spread(value=min(found)[1], low=min(ends), high=max(ends), processes=len(found)) if found else SLOWER
+
+
+def _fitted(service_ms: np.ndarray, servers: int, rate: float, p95_ms: float) -> float:
+    """The factor of the service with which a rate has this p95."""
+    low, high = 1 / SLOWEST, SLOWEST
+    for _ in range(STEPS):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _p95(service_ms * middle, servers, rate) < p95_ms else (low, middle)
+    return high
 
 
 def _sound(run: LoadRecord) -> bool:
@@ -195,12 +246,8 @@ def _planned(source: Source, rate: float, limit_ms: float, price: float | None) 
         one, high = source.peak
         low = one if high is not None else None
     else:
-        one = highest_rate(service, source.servers, limit_ms, PERCENT)
-        mean = source.mean
-        low = high = None
-        if mean and mean.low and mean.high:  # a slower service takes less
-            low = highest_rate(service * (mean.high / mean.value), source.servers, limit_ms, PERCENT)
-            high = highest_rate(service * (mean.low / mean.value), source.servers, limit_ms, PERCENT)
+        one, *ends = source.highest(limit_ms)
+        high, low = ends or (None, None)  # a slower service takes less
     machines = _needed(rate, one)
     modelled = machines is not None and source.peak is None
     return MachinePlan(
@@ -218,7 +265,7 @@ def _planned(source: Source, rate: float, limit_ms: float, price: float | None) 
         machines=machines,
         machines_low=_needed(rate, high),
         machines_high=_needed(rate, low),
-        p95_ms=latency_ms(service, source.servers, rate / machines, PERCENT) if modelled and machines else None,
+        p95_ms=source.p95_ms(rate / machines)[0] if modelled and machines else None,
         utilization=rate / machines * float(service.mean()) / 1e3 / source.servers if modelled and machines else None,
         price_per_hour=price,
         cost_per_million=_cost(machines, price, rate),

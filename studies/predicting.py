@@ -2,20 +2,24 @@
 
     python studies/predicting.py [--lines 100000] [--model BUNDLE] [--scheduler]
     python studies/predicting.py --lines 1000000 --short 20 --scheduler    # a million short lines, on a cluster too
+    python studies/predicting.py --lines 1000000 --short 20 --scheduler --workers 4 --kill
 
 Lines have the lengths of the embedded workload, or at most --short characters. One predictor in a process of its own
 answers a part of them before and after, so that it is seen when the machine became slower meanwhile. The command is
 timed whole, from its start to its end, and its output is compared with what the predictor answered. With --scheduler a
-local Dask cluster of a worker a core answers too. Exit code 1 if the command has less than 0.9 times cores times one
-predictor, or another answer.
+local Dask cluster answers too, by default of a worker a core, and its output has to be that of the command byte for
+byte; with --kill one of its workers ends by SIGKILL when a third of the lines are written. Exit code 1 if the command
+has less than 0.9 times cores times one predictor, or anything has another answer.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +45,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=zoo.bundle())
     parser.add_argument("--short", type=int, default=None, help="cut lines to so many characters")
     parser.add_argument("--scheduler", action="store_true")
+    parser.add_argument("--workers", type=int, default=None, help="of the cluster")
+    parser.add_argument("--kill", action="store_true", help="end a worker of the cluster by SIGKILL")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     workload = zoo.workload().read_text(encoding="utf-8").splitlines()
@@ -53,10 +59,12 @@ def main() -> None:
         before, expected = _one(given.model, workload)
         rows = [("one predictor, before", f"{before:.1f}", "")]
         rates = [("slimner predict", _command(given.model, texts, out, given.lines))]
-        same = _same(out, expected)
+        same = _same(out, expected, given.lines)
         if given.scheduler:
-            rates.append(("on a local Dask cluster", _on_cluster(given.model, texts, out, given.lines, cores)))
-            same &= _same(out, expected)
+            found, workers = Path(directory) / "cluster.jsonl", given.workers or cores
+            name = f"on a local Dask cluster of {workers}" + (", one killed" if given.kill else "")
+            rates.append((name, _on_cluster(given.model, texts, found, given.lines, workers, kill=given.kill)))
+            same &= filecmp.cmp(out, found, shallow=False)
         after, _ = _one(given.model, workload)
     rows.append(("one predictor, after", f"{after:.1f}", ""))
     one = (before + after) / 2
@@ -96,23 +104,33 @@ def _command(model: Path, texts: Path, out: Path, lines: int) -> float:
     return lines / (time.monotonic() - begun)
 
 
-def _on_cluster(model: Path, texts: Path, out: Path, lines: int, cores: int) -> float:
+def _on_cluster(model: Path, texts: Path, out: Path, lines: int, workers: int, *, kill: bool) -> float:
     from distributed import LocalCluster
-    from slimner import predict_file
+    from slimner import Predicted, predict_file
 
-    with LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
+        left = [cluster.workers[0]] if kill else []
+
+        def done(predicted: Predicted) -> None:
+            if left and predicted.texts >= lines / 3:
+                os.kill(left.pop().pid, signal.SIGKILL)
+
         begun = time.monotonic()
-        predict_file(model, texts, out, scheduler=cluster.scheduler_address, workers=cores)
+        predict_file(model, texts, out, scheduler=cluster.scheduler_address, workers=workers, on_done=done)
+        if left:
+            raise SystemExit("no worker was killed: too few lines")
         return lines / (time.monotonic() - begun)
 
 
-def _same(out: Path, expected: list[str]) -> bool:
+def _same(out: Path, expected: list[str], lines: int) -> bool:
+    written = 0
     with out.open(encoding="utf-8") as file:
         for line, answer in zip(file, itertools.cycle(expected), strict=False):
             entities = [(e["start"], e["end"], e["type"], e["score"]) for e in json.loads(line)["entities"]]
             if json.dumps(entities) != answer:
                 return False
-    return True
+            written += 1
+    return written == lines
 
 
 if __name__ == "__main__":

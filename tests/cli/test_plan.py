@@ -16,6 +16,7 @@ from slimner.core.load_records import LoadRecord, LoadReport
 from slimner.core.machine import describe
 from slimner.core.store import write_json
 from slimner.jobs import plan
+from slimner.jobs.planning import source_of_load
 from slimner.reports import Policy
 from slimner.reports.fleet import CellResult, Judge, Sweep, kind_of, verdicts
 
@@ -89,6 +90,34 @@ def test_a_searched_peak_within_the_limit_is_taken_as_measured(tmp_path: Path) -
     (looser,) = plan([path], rate=310, p95_ms=80).machines
     assert looser.basis == "model"
     assert 200 < looser.rate_per_s < 400
+
+
+def simulated(rate: float, workers: int, mean_ms: float, count: int = 20_000) -> tuple[float, ...]:
+    """Latencies in ms of random arrivals at workers with a queue each."""
+    random = np.random.default_rng(3)
+    arrivals = np.cumsum(random.exponential(1e3 / rate, count))
+    free, taken = [0.0] * workers, []
+    services = random.gamma(9, mean_ms / 9, count)
+    for at, worker, needs in zip(arrivals, random.integers(0, workers, count), services, strict=True):
+        free[worker] = max(at, free[worker]) + needs
+        taken.append(float(free[worker] - at))
+    return tuple(taken)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_the_plan_of_a_server_slower_under_random_arrivals_is_near_once_an_open_loop_was_measured(share: float) -> None:
+    closed = loop(clients=2, latencies_ms=tuple(map(float, np.random.default_rng(1).gamma(9, 10 / 9, 2000))))
+    closed = msgspec.structs.replace(closed, answered=2000)  # 200 a second: 10 ms for each of two workers
+    known = msgspec.structs.replace(opened(120.0), latencies_ms=simulated(120.0, 2, mean_ms=12))
+    report = LoadReport(target="t", machine=FOUR, checked="c", runs=(closed, known))
+    real = float(np.percentile(simulated(share * 200, 2, mean_ms=12, count=200_000), 95))
+    told, low, high = source_of_load("t", report, limit_ms=100.0).p95_ms(share * 200)
+    assert 0.75 < told / real < 1.25
+    assert low < real < high
+    hopeful, *_ = source_of_load("t", msgspec.structs.replace(report, runs=(closed,)), limit_ms=100.0).p95_ms(
+        share * 200
+    )
+    assert hopeful < told
 
 
 def test_more_is_never_planned_with_fewer_machines(tmp_path: Path) -> None:
