@@ -226,7 +226,7 @@ def original(session: nox.Session) -> None:
 @nox.session
 def engines(session: nox.Session) -> None:
     """Variants on runtimes with an extra of their own."""
-    session.install(TORCH, "-e", ".[lab,test,openvino]")
+    session.install(TORCH, "-e", ".[lab,test,ctranslate2,openvino]")
     session.run("pytest", "tests/variants/test_engines.py", *session.posargs)
 
 
