@@ -88,6 +88,10 @@ class Engine:
 
     def preload(self) -> bool:
         """Open the model in the master; whether it survives a fork. ArtifactError if its answers are wrong."""
+        variant = VARIANTS.get(self.served.manifest.variant)
+        if not variant.forks:
+            self.notes.append(f"loaded in each worker, since a model of {variant.backend} does not survive a fork")
+            return False
         self._predictor = open_predictor(self.served.model, threads=self.threads)
         reason, wrong = probe(self._wrong, self.probe_s)
         if reason:

@@ -37,6 +37,7 @@ class Ctranslate2Int8(Variant):
     build_needs = ("torch", "transformers")
     extra = "ctranslate2"
     session = SESSION
+    forks = False  # a thread of its own does the work, which a fork lacks: it waits for ever
     complexity = 2
     standard = False
 

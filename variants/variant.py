@@ -86,6 +86,8 @@ class Variant(abc.ABC):
     """Options with which the back end runs the model, beside the threads; a bundle records them."""
     concurrent: ClassVar[bool] = False
     """Whether several threads may run its model at once; a server then runs a short text beside a long one."""
+    forks: ClassVar[bool] = True
+    """Whether a model loaded by one process may answer in a fork of it, which is tried; False spares trying."""
     complexity: ClassVar[int] = 0
     """How much there is to understand, install and go wrong in deployment; of variants that tie, the lower one wins."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from slimner.core.errors import MissingDependencyError, UserError
 from slimner.jobs.running import _chosen
+from slimner.serve.bundle import open_served
+from slimner.serve.engine import Engine
 from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
 from slimner.variants.building import build
 
@@ -59,6 +61,20 @@ def test_ctranslate2_reads_the_encoders_of_its_families(
     assert parity["ctranslate2-int8"].tag_agreement > 0.8
     most = 4 * parity["onnx-int8"].mean_abs_logit_difference  # both round; a wrong position or head is far off
     assert parity["ctranslate2-int8"].mean_abs_logit_difference < most
+
+
+def test_a_server_of_ctranslate2_loads_it_in_each_worker_without_trying_a_fork(
+    cache: Path, architecture: Callable[[str], Path]
+) -> None:
+    if not there("ctranslate2-int8"):
+        pytest.skip("ctranslate2-int8 needs an extra (nox -s engines)")
+    source = resolve_checkpoint(str(architecture("bert")))
+    artifact, _ = build(source, VARIANTS.get("ctranslate2-int8"), cache=cache, timeout_s=600)
+    engine = Engine(open_served(artifact.path), threads=1, queue=4, deadline_s=600)
+    assert not engine.preload()
+    assert "does not survive a fork" in engine.notes[-1]
+    engine.start()
+    assert engine.ready
 
 
 def test_ctranslate2_refuses_a_family_that_it_does_not_read(cache: Path, architecture: Callable[[str], Path]) -> None:
