@@ -100,14 +100,15 @@ def unseen(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def typical_loss(one: np.ndarray, two: np.ndarray, f1: float) -> float:
     """Third moment over second of what losses cost, from the sizes of all sentences and the part that is lost at once.
 
-    That part of a sentence is the mean over the entities that only `one` finds: 1 where whole sentences fall silent,
-    one entity's share of its sentence where entities are lost one by one. 0 if no entity was lost.
+    That part of a sentence is 1 where whole sentences fall silent, one entity's share of its sentence where entities
+    are lost one by one, and between them where both happen: the mean over the sentences that lost some, by the square
+    of how many, as the second moment counts them. 0 if no entity was lost.
     """
     gold, right = one[:, 2], one[:, 0]
     gone = np.clip(right - two[:, 0], 0, None)
     if not gone.any():
         return 0.0
-    part = float((gone**2 / np.maximum(right, 1)).sum() / gone.sum())
+    part = float((gone**3 / np.maximum(right, 1)).sum() / (gone**2).sum())
     return (2 - f1) * part * float((gold**3).sum() / (gold**2).sum())
 
 
