@@ -45,7 +45,7 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("versions", ["lowest", "newest"])
+@nox.parametrize("versions", [nox.param(name, id=name) for name in ("lowest", "newest")])
 def stack(session: nox.Session, versions: str) -> None:
     """The tests on the lowest versions that pyproject.toml allows, or on the newest there are; `-- torch==X` pins one.
 

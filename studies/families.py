@@ -5,12 +5,13 @@
 A small checkpoint of each family is made with random weights and a tokenizer trained on the spot, built as all
 built-in variants and with the second exporter, compared with transformers at the lengths 1, 7, the window and beyond
 it, and asked over HTTP. Each family is a process of its own and leaves a record in --state, behind which a second
-start goes on.
+start goes on. Families without a record keep the row that --out had of them, with its day.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import multiprocessing
 import os
@@ -46,6 +47,7 @@ class Tried(msgspec.Struct, kw_only=True):
 
     family: str
     model: str
+    day: str = ""
     made: bool = False
     window: int = 0
     built: dict[str, str] = {}
@@ -59,7 +61,7 @@ class Tried(msgspec.Struct, kw_only=True):
 def try_family(family: str, model: str, target: Path) -> None:
     """One family, in a process of its own; the record is written whatever happens."""
     os.setsid()  # what it starts ends with it
-    tried = Tried(family=family, model=model)
+    tried = Tried(family=family, model=model, day=str(datetime.date.today()))
     with tempfile.TemporaryDirectory(prefix="families-") as temporary:
         os.environ["SLIMNER_CACHE"] = str(Path(temporary) / "cache")
         try:
@@ -157,24 +159,40 @@ def _served(artifact: Path, predictor: Predictor, texts: tuple[str, ...]) -> str
     return "yes" if found else "it answered, but there was no entity to compare"
 
 
-def page(records: Mapping[str, Tried], untried: Sequence[str] = ()) -> str:
-    """The page of evidence: a row a family, then the reasons."""
-    lines, reasons = [], []
-    for one in records.values():
-        yes = [_mark(one.built.get(name, "")) for name in NAMES] + [_mark(one.dynamo)]
-        worst = f"{max(one.difference.values()):.0e}" if one.difference else ""
-        beyond = "" if one.beyond is None else f"{one.beyond * 100:.1f} %"
-        lines.append((one.family, str(one.window or ""), *yes, worst, beyond, _mark(one.served)))
-        found = dict.fromkeys(
-            reason for reason in (one.why, *one.built.values(), one.served, one.dynamo) if reason not in ("", "yes")
-        )
-        if found:
-            reasons.append(f"- `{one.family}`: " + "; ".join(_plain(reason) for reason in found))
-    headings = ("family", "window", *NAMES, "dynamo", "difference", "beyond", "served")
-    whole = sum(
-        all(one.built.get(name) == "yes" for name in NAMES) and one.beyond == 1 and one.served == "yes"
-        for one in records.values()
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A family's line of the table, and why something of it was refused."""
+
+    cells: tuple[str, ...]
+    reason: str = ""
+
+
+def row_of(one: Tried) -> Row:
+    """What the page says of a family that was tried."""
+    yes = [_mark(one.built.get(name, "")) for name in NAMES] + [_mark(one.dynamo)]
+    worst = f"{max(one.difference.values()):.0e}" if one.difference else ""
+    beyond = "" if one.beyond is None else f"{one.beyond * 100:.1f} %"
+    found = dict.fromkeys(
+        reason for reason in (one.why, *one.built.values(), one.served, one.dynamo) if reason not in ("", "yes")
     )
+    return Row(
+        cells=(str(one.window or ""), *yes, worst, beyond, _mark(one.served), one.day),
+        reason="; ".join(_plain(reason) for reason in found),
+    )
+
+
+def rows_of(text: str) -> dict[str, Row]:
+    """The rows of a page that was written before, by family."""
+    reasons = dict(re.findall(r"^- `([^`]+)`: (.*)$", text, re.MULTILINE))
+    lines = re.findall(r"^\| (.*) \|$", text.partition("## What was refused")[0], re.MULTILINE)
+    parts = [[cell.strip().replace("\\_", "_") for cell in line.split(" | ")] for line in lines[2:]]
+    return {family: Row(cells=tuple(cells), reason=reasons.get(family, "")) for family, *cells in parts}
+
+
+def page(rows: Mapping[str, Row], untried: Sequence[str] = ()) -> str:
+    """The page of evidence: a row a family, then the reasons."""
+    headings = ("family", "window", *NAMES, "dynamo", "difference", "beyond", "served", "tried")
+    passes = {1 + NAMES.index(name): "yes" for name in NAMES} | {7: "100.0 %", 8: "yes"}
+    whole = sum(all(row.cells[place] == mark for place, mark in passes.items()) for row in rows.values())
     return (
         "\n\n".join(
             (
@@ -184,11 +202,12 @@ def page(records: Mapping[str, Tried], untried: Sequence[str] = ()) -> str:
                 "exporter. "
                 "`difference`: the largest one of `onnx-fp32`'s logits at the lengths 1, 7 and the window, relative to "
                 "their range. `beyond`: tags that are the same on a text longer than the window. `served`: a server "
-                "of the last variant that was built answers what the predictor does, on a short text and on that one.",
-                f"{whole} of {len(records)} families that were tried go through all of it. {where_and_when()}",
-                markdown(headings, lines),
+                "of the last variant that was built answers what the predictor does, on a short text and on that one. "
+                "`tried`: the day; `nox -s families -- FAMILY ...` tries some, and leaves the rows of the others.",
+                f"{whole} of {len(rows)} families that were tried go through all of it. Last run: {where_and_when()}",
+                markdown(headings, [(family, *row.cells) for family, row in rows.items()]),
                 "## What was refused, and why",
-                "\n".join(reasons),
+                "\n".join(f"- `{family}`: {row.reason}" for family, row in rows.items() if row.reason),
                 *(("## Not tried yet", ", ".join(untried)) if untried else ()),
             )
         )
@@ -232,12 +251,12 @@ def main() -> None:
             reason = f"its process ended with {process.exitcode}" if process.exitcode != -9 else "took too long"
             write_json(record, Tried(family=family, model=CLASSES[family], why=reason))
         print(f"{family}: {time.monotonic() - begun:.0f} s", flush=True)
-    records = {
-        family: msgspec.json.decode((arguments.state / f"{family}.json").read_bytes(), type=Tried)
-        for family in CLASSES
-        if (arguments.state / f"{family}.json").is_file()
-    }
-    write_text(arguments.out, page(records, [family for family in CLASSES if family not in records]))
+    rows = rows_of(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
+    for family in CLASSES:
+        if (record := arguments.state / f"{family}.json").is_file():
+            rows[family] = row_of(msgspec.json.decode(record.read_bytes(), type=Tried))
+    known = {family: rows[family] for family in CLASSES if family in rows}
+    write_text(arguments.out, page(known, [family for family in CLASSES if family not in known]))
 
 
 if __name__ == "__main__":

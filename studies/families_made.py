@@ -13,7 +13,7 @@ WINDOW = 64
 # Sizes by the names that configurations give them; a family takes those it knows.
 SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embedding_size", "embed_dim"), 32),
-    **dict.fromkeys(("input_embedding_size", "output_embedding_size"), 32),
+    **dict.fromkeys(("input_embedding_size", "output_embedding_size", "out_hidden_size", "output_dim"), 32),
     **dict.fromkeys(("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers"), 2),
     **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads"), 2),
     **dict.fromkeys(("num_key_value_heads", "n_kv_heads"), 1),
@@ -30,21 +30,38 @@ SIZES: dict[str, Any] = {
     "initializer_range": 0.4,
 }
 
-# What a family needs beyond small sizes.
+# What a family needs beyond small sizes; `None` leaves a size as the family has it.
 SPECIAL: dict[str, dict[str, Any]] = {
+    "axk1": {"num_key_value_heads": 2, "head_dim": None, "n_group": 1, "topk_group": 1},
+    "axk2": {"num_key_value_heads": 2},
     "big_bird": {"attention_type": "original_full"},
     "deberta": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": -1},
     "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": -1},
+    "deepseek_v3": {"num_key_value_heads": 2, "head_dim": None, "n_group": 1, "topk_group": 1},
+    "diffllama": {"num_key_value_heads": 2},
+    "esmc": {"num_key_value_heads": 2},
     "funnel": {"block_sizes": [1, 1], "d_model": 32, "num_hidden_layers": None},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2},
+    "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "visual_embed": False},
+    "lilt": {"hidden_size": 48},  # six coordinates of eight
     "longformer": {"attention_window": 16},
     "luke": {"entity_vocab_size": 20, "entity_emb_size": 16},
     "megatron-bert": {"max_position_embeddings": WINDOW},
+    "mistral4": {"num_key_value_heads": 2, "qk_nope_head_dim": 8},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32, "embedding_size": 32},
     "nystromformer": {"num_landmarks": 4, "segment_means_seq_len": WINDOW},
+    "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"]},
+    "qwen3_asr": {"eos_token_id": 3},
+    "qwen3_next": {"layer_types": ["linear_attention", "full_attention"]},
     "squeezebert": {"embedding_size": 32},
+    "t5gemma": {"is_encoder_decoder": False},
+    "t5gemma2_decoder": {"bos_token_id": 0},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
 }
+
+# Random weights by which other families than these tag something, so that served entities can be compared.
+SEED = 4
+SEEDS = {"layoutlm": 7, "rembert": 5, "squeezebert": 5}
 
 BYTE_PAIRS = [
     "roberta",
@@ -126,18 +143,25 @@ def make(family: str, model: str, directory: Path) -> Path:
     trained, special = tokenizer(kind)
     tokens = PreTrainedTokenizerFast(tokenizer_object=trained, model_max_length=WINDOW, **special)
     kind_of_config = CONFIG_MAPPING[family]
-    default = kind_of_config()
-    known = {*default.to_dict(), *getattr(kind_of_config, "attribute_map", {})}
-    ids = {"pad_token_id": tokens.pad_token_id, "bos_token_id": None, "eos_token_id": None}
-    sizes = {name: value for name, value in {**SIZES, **ids}.items() if name in known}
-    sizes |= SPECIAL.get(family, {})
-    sizes = {name: value for name, value in sizes.items() if value is not None or name in ids}
     tags = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
-    config = kind_of_config(**sizes, vocab_size=len(tokens), **tags)
-    torch.manual_seed(4)
+    ids = {"pad_token_id": tokens.pad_token_id, "bos_token_id": None, "eos_token_id": None}
+    config = kind_of_config(**{**_small(kind_of_config(), ids, len(tokens)), "vocab_size": len(tokens), **tags})
+    torch.manual_seed(SEEDS.get(family, SEED))
     getattr(transformers, model)(config).save_pretrained(directory)
     tokens.save_pretrained(directory)
     return directory
+
+
+def _small(default: Any, ids: dict[str, int | None], vocabulary: int) -> dict[str, Any]:
+    """What to give a configuration in place of what it has by default, also to those it is made of."""
+    from transformers import PreTrainedConfig
+
+    known = {*default.to_dict(), *getattr(type(default), "attribute_map", {})}
+    given = {name: value for name, value in {**SIZES, **ids, "vocab_size": vocabulary}.items() if name in known}
+    given |= SPECIAL.get(default.model_type, {})
+    parts = {name: part for name, part in vars(default).items() if isinstance(part, PreTrainedConfig)}
+    given |= {name: _small(part, ids, vocabulary) for name, part in parts.items()}
+    return {name: value for name, value in given.items() if value is not None or name in ids}
 
 
 def tokenizer(kind: str) -> tuple[Any, dict[str, str]]:

@@ -55,11 +55,19 @@ def _quantize(module: Any) -> Any:
 
 
 def _called(module: Any) -> dict[str, Any]:
-    """The parts that a forward pass calls, by name; DeBERTa only reads the weights of some embeddings."""
+    """The parts that a forward pass calls, by name, with what quantized ones take.
+
+    DeBERTa only reads the weights of some embeddings; LayoutLM looks up columns of a table, which are not contiguous.
+    """
     import torch
 
     called: set[Any] = set()
-    hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in module.modules()]
+
+    def call(part: Any, given: tuple[Any, ...]) -> None:
+        if all(each.is_contiguous() for each in given if isinstance(each, torch.Tensor)):
+            called.add(part)
+
+    hooks = [part.register_forward_pre_hook(call) for part in module.modules()]
     with torch.inference_mode():
         module(input_ids=torch.zeros((1, 4), dtype=torch.int64))
     for hook in hooks:

@@ -23,7 +23,7 @@ from ..core.errors import CheckpointError, MissingDependencyError, UnknownNameEr
 from ..core.install import install_hint
 from ..core.machine import version
 from .checkpoints import Checkpoint
-from .packing import expand, pack
+from .packing import ATTENTION, expand, pack
 from .torch_model import first_line, load_reference
 
 GRAPH = "model.onnx"
@@ -76,15 +76,15 @@ def exported(
     With `packed` they are, where the family and the exporter allow it (`packing.py`).
     """
     chosen = exporter(name)
-    module = load_reference(checkpoint.path, attention="eager")
+    module = _traceable(checkpoint.path)
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         target = Path(temporary) / GRAPH
-        with _quietly(), _unfolding_by_slices():
+        with _quietly(), _unfolding_by_slices(), _repeating_by_views():
             packed = packed and pack(module)
             try:
                 if packed:
                     packed = _written_packed(chosen, module, target)
-                    module = module if packed else load_reference(checkpoint.path, attention="eager")
+                    module = module if packed else _traceable(checkpoint.path)
                 if not packed:
                     chosen.write(module, target)
             except (CheckpointError, MemoryError):
@@ -97,6 +97,14 @@ def exported(
                 ) from error
         del module
         yield target, packed
+
+
+def _traceable(directory: Path) -> Any:
+    """The module with the implementations that every exporter can write: eager attention, experts by multiplication."""
+    module = load_reference(directory, attention="eager")
+    if getattr(module, "_can_set_experts_implementation", bool)():  # in transformers 5
+        module.set_experts_implementation("batched_mm")  # the others count tokens by expert, or loop over experts
+    return module
 
 
 def _written_packed(chosen: Exporter, module: Any, target: Path) -> bool:
@@ -135,6 +143,25 @@ def _unfolding_by_slices() -> Iterator[None]:
         yield
     finally:
         torch.nn.functional.unfold = original
+
+
+@contextlib.contextmanager
+def _repeating_by_views() -> Iterator[None]:
+    """With `repeat_interleave` along the last axis (rotary positions) as views: its own export loses the rank."""
+    import torch
+
+    original = torch.Tensor.repeat_interleave
+
+    def repeat(given: Any, repeats: Any, dim: Any = None, **named: Any) -> Any:
+        if not isinstance(repeats, int) or dim != -1 or named:
+            return original(given, repeats, dim=dim, **named)
+        return given.unsqueeze(-1).expand(*given.shape, repeats).flatten(-2)
+
+    torch.Tensor.repeat_interleave = repeat
+    try:
+        yield
+    finally:
+        torch.Tensor.repeat_interleave = original
 
 
 @contextlib.contextmanager
@@ -184,6 +211,10 @@ def _logits_only(module: Any) -> Any:
 def _torchscript(module: Any, target: Path) -> None:
     import torch
 
+    def expm1(graph: Any, given: Any) -> Any:  # Apertus' activation, which torch leaves out
+        return graph.op("Sub", graph.op("Exp", given), graph.op("Constant", value_t=torch.ones(())))
+
+    torch.onnx.register_custom_op_symbolic("aten::expm1", expm1, OPSET)
     inputs = _inputs(module)
     with torch.inference_mode():
         torch.onnx.export(
@@ -195,7 +226,7 @@ def _torchscript(module: Any, target: Path) -> None:
             dynamic_axes={name: {0: "batch", 1: "tokens"} for name in (*inputs, OUTPUT)},
             opset_version=OPSET,
             dynamo=False,
-            autograd_inlining=False,
+            autograd_inlining=module.config._attn_implementation != ATTENTION,  # ours is written by its name
         )
 
 

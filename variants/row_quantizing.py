@@ -129,7 +129,7 @@ class _Editing:
     def _look_up(self, node: Any) -> list[Any]:
         table, scales = self._weight(node.input[0], axis=1)
         (output,) = node.output
-        row, scale, wide = (f"{output}_{name}" for name in ("int8", "scale", "wide"))
+        row, scale, wide = (f"{output}_{name}" for name in ("row", "scale", "wide"))
         return [
             self._make("Gather", [table, node.input[1]], [row]),
             self._make("Gather", [scales, node.input[1]], [scale]),

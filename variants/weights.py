@@ -134,7 +134,7 @@ def parameters(tensors: Shapes) -> int:
 def require_plausible(config: Path, sizes: Mapping[str, object], tensors: Shapes) -> None:
     """CheckpointError if a configuration counts more than a file of these tensors can hold, so that nothing of such a
     size is ever made."""
-    counts = re.compile(r"(layers|size|heads|dim|positions|embeddings)$")
+    counts = re.compile(r"(?<!max_window_)(layers|size|heads|dim|positions|embeddings)$")  # Qwen's: the first to slide
     for key, value in sizes.items():
         limit = len(tensors) if key.endswith("layers") else parameters(tensors)
         if isinstance(value, int) and counts.search(key) and value > limit:

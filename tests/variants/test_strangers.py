@@ -212,6 +212,7 @@ HARMLESS: dict[str, Change] = {
     ),
     "a class beside its backbone": configured(architectures=["BertModel", "BertForTokenClassification"]),
     "names in a list": configured(id2label=list(TAGS)),
+    "a layer that the model has not": configured(max_window_layers=10**6),
     "no number": lambda path: (path / "config.json").write_text(
         (path / "config.json").read_text().replace('"hidden_size"', '"a": NaN, "b": Infinity, "hidden_size"')
     ),
