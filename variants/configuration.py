@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -45,6 +45,7 @@ class Config(msgspec.Struct):
 
     architectures: list[str] | None = None
     id2label: dict[str, str | int | float] | list[str | int | float] | None = None
+    label2id: dict[str, Any] | list[Any] | None = None
     model_type: str | None = None
     max_position_embeddings: int | None = None
     ner_decoding: str = "argmax"
@@ -138,6 +139,7 @@ def id2label(directory: Path, config: Config) -> Mapping[str, str]:
             )
         return names
     if not is_modelscope(directory, config):
+        _require_one_order(directory, own, config.label2id)
         return own
     configuration = read(directory / "configuration.json", _Configuration)
     for section in (configuration.model, configuration.preprocessor):
@@ -145,3 +147,13 @@ def id2label(directory: Path, config: Config) -> Mapping[str, str]:
             turned = {str(i): label for label, i in (section.label2id or {}).items()}
             return turned or section.id2label or {}
     return own
+
+
+def _require_one_order(directory: Path, names: Mapping[str, str], numbers: object) -> None:
+    """CheckpointError if the two tables of a configuration number the same tags in different ways."""
+    given = numbers if isinstance(numbers, dict) else {}
+    for number, name in names.items():
+        if str(given.get(name, number)) != number:
+            raise CheckpointError(
+                f"{directory / CONFIG}: {name} is {number} by id2label and {given[name]} by label2id", HOW_TO_NAME_TAGS
+            )

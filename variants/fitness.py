@@ -75,7 +75,7 @@ def _left_over(names: list[str], module: Any) -> tuple[str, str]:
             names[:] = found
             return what, remedy
     layers = getattr(module.config, "num_hidden_layers", None)
-    numbers = {int(number) for name in names for number in re.findall(r"\.(\d+)\.", name)}
+    numbers = {int(number) for name in names for number in re.findall(r"(?:layers?|blocks?|h)\.(\d+)\.", name)}
     if isinstance(layers, int) and numbers and max(numbers) >= layers:
         return (
             f"layers: {CONFIG} counts {layers}, the weights hold {max(numbers) + 1}",

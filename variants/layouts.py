@@ -10,6 +10,7 @@ from ..core.errors import CheckpointError
 from .configuration import CONFIG, read
 
 ADAPTER = "adapter_config.json"
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")  # without that, of peft and others
 POINTER = b"version https://git-lfs"
 DEEPEST = 5
 NAMED = 3
@@ -29,6 +30,11 @@ def require_checkpoint(source: Path) -> None:
             f"{source} is an adapter ({adapter.peft_type or 'of peft'}) of {base}, not a whole model",
             "merge it first: AutoPeftModelForTokenClassification.from_pretrained(DIR, num_labels=N).merge_and_unload()"
             ".save_pretrained(OUT), and save the tokenizer there too",
+        )
+    if beside := next((name for name in ADAPTERS if (source / name).is_file()), None):
+        raise CheckpointError(
+            f"{source} holds an adapter ({beside}) that is not merged into the model",
+            "merge it and save the whole, merge_and_unload().save_pretrained(OUT), or remove the file if it is unused",
         )
     for path in sorted(source.iterdir()):
         if path.is_symlink() and not path.exists():

@@ -53,9 +53,12 @@ def load_reference(directory: Path, *, attention: str | None = None, dtype: Any 
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's message that is not empty."""
+    """The first line of another library's message that is not empty, with the next one where it only announces it."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without colours for a terminal
-    line = next((line.strip() for line in plain.splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()] or [type(error).__name__]
+    line = re.sub(r" This is step \d.*Next steps:$", "", lines[0])
+    if line.endswith(":") and len(lines) > 1:
+        line = f"{line} {lines[1]}"
     return f"no {line}" if isinstance(error, KeyError) else line
 
 

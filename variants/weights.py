@@ -15,6 +15,7 @@ from .configuration import WEIGHTS, read
 from .sources import PICKLED, SAFE
 
 SAVE_SAFE = "save it with save_pretrained(..., safe_serialization=True)"
+WHOLE = "copy or download the directory again, whole"
 LONGEST_HEADER = 100_000_000  # bytes; the safetensors library refuses a longer one too
 
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
@@ -22,9 +23,13 @@ BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16"
 Shapes = Mapping[str, tuple[int, ...]]
 
 # Other people's formats, and the way from them to one that is read.
+_BY_TRANSFORMERS = (
+    "convert them with transformers 4: AutoModelForTokenClassification.from_pretrained(DIR, {}).save_pretrained(DIR)"
+)
 FOREIGN = (
-    (("tf_model.h5", "tf_model-*.h5", "*.ckpt.index"), "TensorFlow's weights", "from_tf=True"),
-    (("flax_model.msgpack",), "Flax's weights", "from_flax=True"),
+    (("tf_model.h5", "tf_model-*.h5", "*.ckpt.index"), "TensorFlow's weights", _BY_TRANSFORMERS.format("from_tf=True")),
+    (("flax_model.msgpack",), "Flax's weights", _BY_TRANSFORMERS.format("from_flax=True")),
+    (("*.gguf",), "weights of llama.cpp", "give the checkpoint that they were made from"),
 )
 
 
@@ -58,18 +63,15 @@ def weight_files(source: Path, *, allow_pickle: bool) -> list[Path]:
             f"{source} has {parts[0].name}, but no {SAFE[1]}, which lists the parts",
             "copy or download the directory again, whole",
         )
-    for files, what, option in FOREIGN:
+    for files, what, remedy in FOREIGN:
         if there := next((path.name for pattern in files for path in source.glob(pattern)), None):
-            raise CheckpointError(
-                f"{source} has no {WEIGHTS}, only {what} ({there})",
-                f"convert them with transformers 4: AutoModelForTokenClassification.from_pretrained(DIR, {option})"
-                ".save_pretrained(DIR)",
-            )
+            raise CheckpointError(f"{source} has no {WEIGHTS}, only {what} ({there})", remedy)
     raise CheckpointError(f"{source} has no {WEIGHTS}", SAVE_SAFE)
 
 
 def _parts(index: Path) -> list[Path]:
-    names = sorted(set(read(index, _Index).weight_map.values()))
+    listed = read(index, _Index).weight_map
+    names = sorted(set(listed.values()))
     for name in names:
         if Path(name).name != name:
             raise CheckpointError(f"{index} names a file elsewhere: {name}", "download the checkpoint again")
@@ -81,6 +83,16 @@ def _parts(index: Path) -> list[Path]:
             )
     if not names:
         raise CheckpointError(f"{index} names no files", "save the checkpoint again")
+    for name in names:
+        if not name.endswith(".safetensors"):
+            continue
+        promised, held = {tensor for tensor in listed if listed[tensor] == name}, set(shapes(index.parent / name))
+        if lacking := sorted(promised - held):
+            raise CheckpointError(f"{index} has {lacking[0]} in {name}, which does not hold it", WHOLE)
+        if more := sorted(held - promised):
+            raise CheckpointError(
+                f"{index.parent / name} holds {more[0]}, which {index.name} does not have there", WHOLE
+            )
     return [index.parent / name for name in names]
 
 

@@ -76,6 +76,21 @@ def writing(name: str, content: str | bytes | dict[str, Any], instead_of: str = 
     return change
 
 
+def in_parts(promised: str = "", held: str = "") -> Change:
+    """The weights in one part, of which the index has one more, or the part."""
+
+    def change(directory: Path) -> None:
+        from safetensors.numpy import load_file, save_file
+
+        part, tensors = "model-00001-of-00001.safetensors", load_file(directory / "model.safetensors")
+        (directory / "model.safetensors").unlink()
+        listed = {name: part for name in (*tensors, promised) if name}
+        save_file(tensors | ({held: np.ones(1, np.float32)} if held else {}), directory / part, {"format": "pt"})
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
+
+    return change
+
+
 def header(content: object, data: bytes = b"") -> bytes:
     raw = json.dumps(content).encode()
     return struct.pack("<Q", len(raw)) + raw + data
@@ -99,6 +114,23 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a part elsewhere": (
         writing("model.safetensors.index.json", {"weight_map": {"a": "../model.safetensors"}}),
         r"names a file elsewhere",
+    ),
+    "a part without a weight that the index has in it": (
+        in_parts(promised="bert.no.weight"),
+        r"index\.json has bert\.no\.weight in model-00001-of-00001\.safetensors, which does not hold it",
+    ),
+    "a part with a weight that the index has not": (
+        in_parts(held="bert.more.weight"),
+        r"00001\.safetensors holds bert\.more\.weight, which model\.safetensors\.index\.json does not have there",
+    ),
+    "llama.cpp": (writing("model.gguf", "GGUF"), r"only weights of llama\.cpp \(model\.gguf\); give the checkpoint"),
+    "an adapter without its configuration": (
+        writing("adapter_model.safetensors", "x", instead_of="nothing"),
+        r"holds an adapter \(adapter_model\.safetensors\) that is not merged into the model; merge it",
+    ),
+    "two orders of tags": (
+        configured(label2id={tag: 6 - number for number, tag in enumerate(TAGS)}),
+        "O is 0 by id2label and 6 by label2id.*--labels",
     ),
     "parts without an index": (
         writing("model-00001-of-00002.safetensors", "x"),
