@@ -232,10 +232,17 @@ def engines(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk, an hour with the builds."""
+    """slimner beside Optimum, OpenVINO, CTranslate2, ModelScope and torch; needs wrk. -- --make only builds."""
     session.install(TORCH, "-e", ".[lab]")
     arguments = session.posargs or ("--work", ".peers", "--out", "docs/evidence/peers.md")
     session.run("python", "studies/peers/run.py", *arguments)
+
+
+@nox.session
+def offline(session: nox.Session) -> None:
+    """Texts a second without a server: text by text on one core, and with all cores; -- --checkpoint NAME."""
+    session.install(TORCH, "-e", ".[lab]")
+    session.run("python", "studies/offline.py", *session.posargs)
 
 
 @nox.session

@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 from common import artifact_of  # noqa: E402
 from original import some_texts  # noqa: E402
 from slimner.core.machine import thread_environment  # noqa: E402
+from slimner.variants import resolve_checkpoint  # noqa: E402
 
 ENVIRONMENTS = {
     "optimum": (
@@ -99,8 +100,9 @@ def say(what: str) -> None:
 class Harness:
     """Environments, models and measurements below one directory."""
 
-    def __init__(self, work: Path, checkpoint: Path, seconds: int) -> None:
-        self.work, self.checkpoint, self.seconds = work, checkpoint, seconds
+    def __init__(self, work: Path, name: str, seconds: int) -> None:
+        self.work, self.name, self.seconds = work, name, seconds
+        self.checkpoint = checkpoint = Path(resolve_checkpoint(name).path)
         tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
 
         def unchanged(text: str) -> bool:  # ModelScope's tokenizer loses its place at an unknown token

@@ -1,5 +1,6 @@
 """slimner beside its peers: the same weights and texts, whole services and bare engines, measured in turn.
 
+    python studies/peers/run.py --work DIR --make           # environments and models; measures nothing
     python studies/peers/run.py --work DIR --out docs/evidence/peers.md
 
 Each peer is built and run in an environment of its own below DIR, made at the first start. The load is wrk's and memory
@@ -16,16 +17,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import OURS, PEERS, ROUNDS, Harness, Peer, Served, say
+from harness import OURS, PEERS, ROUNDS, WORKERS, Harness, Peer, Served, say
 from peer import lines, time_it
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import where_and_when
+from slimner.core.explain_records import Explanation
 from slimner.core.statistics import spread
 from slimner.core.store import write_text
+from slimner.jobs.explaining import explain
 from slimner.reports.tables import markdown
-from slimner.variants import open_predictor, resolve_checkpoint
+from slimner.variants import open_predictor
 
 
 def time_ours(artifact: str, texts: str) -> None:
@@ -77,6 +80,34 @@ def service_tables(found: dict[str, list[Served]]) -> tuple[str, str]:
     return figures, ratios
 
 
+def bound(found: Explanation, engines: dict[str, list[float]], served: dict[str, list[Served]]) -> str:
+    """How far any engine could be ahead of the best peer here, if all but the products with weights were free."""
+    if found.products is None:
+        return ""
+    products = found.products
+    least = products.macs / products.peak_macs_per_s * 1e3
+    lines = [
+        f"`slimner explain` on these texts ({found.tokens:.0f} tokens on average): products with weights take "
+        f"{products.ms:.1f} of {found.ms:.1f} ms, at {products.reached * 100:.0f} % of what one large "
+        f"{products.precision} product reaches on this machine. Were everything else free, a text would take "
+        f"at least {least:.1f} ms."
+    ]
+    if peers := {name: statistics.median(times) for name, times in engines.items() if name != OURS}:
+        best = min(peers, key=peers.__getitem__)
+        lines.append(
+            f"The best peer in process, {best}, takes {peers[best]:.1f} ms: nothing that does these products is more "
+            f"than {peers[best] / least:.1f} times as fast, and slimner is {peers[best] / found.ms:.2f} times as fast."
+        )
+    if rates := {name: statistics.median(s.qps for s in each) for name, each in served.items() if name != OURS}:
+        best, ours = max(rates, key=rates.__getitem__), statistics.median(s.qps for s in served[OURS])
+        most = WORKERS * 1e3 / least
+        lines.append(
+            f"{WORKERS} workers could then answer {most:.0f} texts a second, {most / rates[best]:.1f} times the best "
+            f"peer's ({best}, {rates[best]:.0f}); slimner answers {ours:.0f}, {ours / rates[best]:.2f} times."
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -85,6 +116,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="synthetic:bert-base-chinese")
     parser.add_argument("--seconds", type=int, default=8, help="length of each load")
     parser.add_argument("--peers", default="", help="engines, separated by commas; without it all")
+    parser.add_argument("--only", choices=("services", "engines"), help="measure only these")
+    parser.add_argument("--make", action="store_true", help="make environments and models, and measure nothing")
     parser.add_argument("--time", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.time:
@@ -92,10 +125,12 @@ def main() -> None:
         return
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    harness = Harness(work, Path(resolve_checkpoint(given.checkpoint).path), given.seconds)
+    harness = Harness(work, given.checkpoint, given.seconds)
     peers = [peer for peer in PEERS if not given.peers or peer.engine in given.peers.split(",")]
     for peer in peers:
         harness.model(peer)
+    if given.make:
+        return
     engines: dict[str, list[float]] = {}
     told: dict[str, list[list[tuple[int, int, str]]]] = {}
     served: dict[str, list[Served]] = {}
@@ -104,31 +139,44 @@ def main() -> None:
         for peer in order if number % 2 == 0 else reversed(order):
             name = peer.title if peer else OURS
             say(f"round {number + 1}: {name}")
-            milliseconds, told[name] = harness.time(peer)
-            engines.setdefault(name, []).append(milliseconds)
-            if peer is None or peer.server:
+            if given.only != "services":
+                milliseconds, told[name] = harness.time(peer)
+                engines.setdefault(name, []).append(milliseconds)
+            if given.only != "engines" and (peer is None or peer.server):
                 served.setdefault(name, []).append(harness.serve(peer))
-    figures, ratios = service_tables(served)
+    say("what bounds slimner")
+    page = page_of(harness, peers, engines, told, served)
+    if given.out:
+        write_text(given.out, page)
+    print(page)
+
+
+def engine_table(engines: dict[str, list[float]], told: dict[str, list[list[tuple[int, int, str]]]]) -> str:
+    """Time a text of every bare engine, and how many texts it answers as torch in FP32 does."""
     reference = told.get("torch FP32")
     lines = []
     for name, values in sorted(engines.items(), key=lambda item: statistics.median(item[1])):
         same = "-"
         if reference and "ModelScope" not in name and name != OURS:
             same = f"{sum(a == b for a, b in zip(told[name], reference, strict=True))} of {len(reference)}"
-        lines.append((name.partition(",")[0], _rounds(values, 1), _ratio(engines[OURS], values), same))
-    bare = markdown(("engine", "p50 a text, ms", "slimner over it", "texts answered as torch FP32 does"), lines)
+        title = name if "ModelScope" in name else name.partition(",")[0]
+        lines.append((title, _rounds(values, 1), _ratio(engines[OURS], values), same))
+    return markdown(("engine", "p50 a text, ms", "slimner over it", "texts answered as torch FP32 does"), lines)
+
+
+def page_of(
+    harness: Harness,
+    peers: Sequence[Peer],
+    engines: dict[str, list[float]],
+    told: dict[str, list[list[tuple[int, int, str]]]],
+    served: dict[str, list[Served]],
+) -> str:
+    """The page of evidence."""
     but = " but ModelScope, which has a RaNER of the same size" if any("modelscope" in p.engine for p in peers) else ""
-    page = f"""# Beside its peers
-
-Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()} An older release was measured on
-[a processor with AMX](peers-amx.md).
-
-The same BERT-base weights (random, {given.checkpoint}) and 40 Chinese sentences of up to 50 characters for all{but}.
-Two workers of one thread each; Flask's own server has one process with
-threads. The load is wrk's, {given.seconds} s each; memory is the
-summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
-rounds.
-
+    services = engine_lines = ""
+    if served:
+        figures, ratios = service_tables(served)
+        services = f"""
 ## Services
 
 {figures}
@@ -136,20 +184,35 @@ rounds.
 Ratios with their 95 % interval over the rounds:
 
 {ratios}
-
+"""
+    if engines:
+        engine_lines = f"""
 ## Engines
 
 Each in a process of its own, one thread, the same texts one at a time.
 
-{bare}
+{engine_table(engines, told)}
 
 With random weights logits lie close together, so INT8 of every engine changes answers that a trained model would keep.
 slimner's answers are not in the last column: an I- tag without its B- begins no entity there, and random weights give
 many.
 """
-    if given.out:
-        write_text(given.out, page)
-    print(page)
+    return f"""# Beside its peers
+
+Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()} An older release was measured on
+[a processor with AMX](peers-amx.md).
+
+The same BERT-base weights (random, {harness.name}) and {len(harness.texts.read_text(encoding="utf-8").splitlines())}
+Chinese sentences of up to 50 characters for all{but}.
+Two workers of one thread each; Flask's own server has one process with
+threads. The load is wrk's, {harness.seconds} s each; memory is the
+summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
+rounds.
+{services}{engine_lines}
+## What bounds it
+
+{bound(explain(harness.artifact, workload=harness.texts), engines, served)}
+"""
 
 
 if __name__ == "__main__":
