@@ -11,11 +11,13 @@ ARG BASE
 ARG BUNDLE=zoo/news_zh/bundle
 WORKDIR /build
 COPY . .
-# The bundle first: its requirements.txt has the versions it was made with. deploy/requirements.txt has them all with their
+# The bundle first: its requirements.txt has the versions it was made with, and only such lines reach pip, which would obey
+# others (an index, an address). deploy/requirements.txt has them all with their
 # hashes, and pip ends when the two differ: nox -s lock -- BUNDLE writes it for a bundle with other versions. The optional
 # secrets are for networks with an index or certificates of their own; they stay out of the image.
 RUN mkdir /bundle && cp -R "${BUNDLE}/." /bundle/ && chmod -R a+rX,go-w /bundle && touch /constraints.txt \
-    && if [ -f /bundle/requirements.txt ]; then grep -v ^slimner= /bundle/requirements.txt > /constraints.txt; fi
+    && if [ -f /bundle/requirements.txt ]; then grep -E '^[A-Za-z0-9._-]+==[A-Za-z0-9._!+-]+$' /bundle/requirements.txt \
+        | grep -v ^slimner= > /constraints.txt; fi
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=certificates \
     python3 -m venv /tools && python3 -m venv --without-pip /opt/slimner \
     && /tools/bin/pip install --no-cache-dir --quiet --require-hashes --only-binary :all: -r deploy/build.txt \

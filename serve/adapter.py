@@ -62,7 +62,7 @@ class Adapter:
         journal = self.connections.journal
         entry = Entry(connection.host, scope["method"], _header(scope, HEADER.lower().encode()))
         try:
-            path = _path(scope)
+            path, host = _target(scope)
             body = await _body(scope, receive)
             if connection.gone:
                 return
@@ -80,6 +80,8 @@ class Adapter:
             return
         run = asyncio.get_running_loop().run_in_executor
         environ = _environ(scope, path, body, lambda: connection.gone)
+        if host and "HTTP_HOST" in environ:
+            environ["HTTP_HOST"] = host  # it goes before the header (RFC 9112, 3.2.2)
         environ["slimner.id"] = entry.id
         status, answered, content, close = await run(self.threads, _call, self.application, environ)
         try:
@@ -113,17 +115,19 @@ def _header(scope: Scope, wanted: bytes) -> str:
     return found[0].decode("latin-1") if len(found) == 1 else ""
 
 
-def _path(scope: Scope) -> bytes:
-    """The requested path, also from an address with a host; ProblemError if it has none."""
+def _target(scope: Scope) -> tuple[bytes, str]:
+    """The requested path, and the host if the request names one before it; ProblemError if it has no path."""
     asked: bytes = scope["raw_path"]
+    host = b""
     try:
         if not asked.startswith((b"/", b"*")):
-            asked = urlsplit(asked).path or b"/"
+            scheme, host, path, *_ = urlsplit(asked)
+            asked = (path or b"/") if scheme in (b"http", b"https") and host else b""
     except ValueError:
         asked = b""
     if not asked.startswith((b"/", b"*")):
         raise ProblemError(400, "not an address of this server", "see /openapi.json for the routes")
-    return asked.partition(b"?")[0]
+    return asked.partition(b"?")[0], host.decode("latin-1")
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

@@ -93,8 +93,13 @@ class Queue:
         return max(1, math.ceil(self.texts * self._text_s))
 
 
-def tokenized(predict: Predictor, texts: Sequence[str], step: Callable[[str], None]) -> list[Encoding | None]:
-    """Encodings of texts, None where they are too much to keep; TooLongError before anything is inferred."""
+def tokenized(
+    predict: Predictor, texts: Sequence[str], step: Callable[[str], None]
+) -> tuple[list[Encoding | None], int]:
+    """Encodings of texts, None where they are too much to keep, and the number of tokens.
+
+    TooLongError before anything is inferred.
+    """
     special = predict.tokenizer.num_special_tokens_to_add(False)
     kept: list[Encoding | None] = []
     total = 0
@@ -114,7 +119,7 @@ def tokenized(predict: Predictor, texts: Sequence[str], step: Callable[[str], No
         if total > MOST_REQUEST_TOKENS:
             raise TooLongError(MOST_REQUEST_TOKENS, None)
         kept.append(encoding if total <= KEPT_TOKENS else None)
-    return kept
+    return kept, total
 
 
 def _pieces(text: str) -> Iterator[str]:

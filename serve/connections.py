@@ -275,7 +275,9 @@ def _malformed(status: int) -> ProblemError:
 
 
 REFUSALS = {
+    403: ("there is no WebSocket here", "see /openapi.json for the routes"),
     414: ("the address is too long", "see /openapi.json for the routes"),
+    426: ("there is no WebSocket here", "see /openapi.json for the routes"),
     431: ("the header is too large", "send fewer and shorter fields"),
     500: ("the server failed", "the log of the server says what happened"),
     501: ("this transfer coding is not known", "send the whole body with Content-Length"),

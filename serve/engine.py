@@ -31,7 +31,7 @@ from ..core.memory import forget_files, return_freed
 from ..variants import VARIANTS, Entity, Predictor, open_predictor
 from .admission import Queue, QueueFullError, tokenized
 from .bundle import MODEL, Served, check_golden, differing
-from .turns import SHORT_CHARACTERS, Turn, Turns
+from .turns import SHORT_CHARACTERS, BehindError, Turn, Turns
 
 STEPS: tuple[str, ...] = ("wait", "tokenize", "infer", "decode")
 
@@ -172,6 +172,7 @@ class Engine:
             while turn.wanted:
                 step("infer")  # those who wait come to the same point, or do it
                 if turn.wanted and not turn.gather(predict):
+                    turn.behind()
                     turn.run(predict)
             took("infer")
             return [turn.found[number] for number in range(len(windows))]
@@ -183,8 +184,11 @@ class Engine:
         with self.queue.place(len(texts)), turn:
             took("wait")
             offered = last  # the turn is kept until there are windows, which whoever is next takes along
-            encodings = tokenized(predict, texts, step)
-            results = predict.many(texts, step, encodings, infer)
+            encodings, turn.left = tokenized(predict, texts, step)
+            try:
+                results = predict.many(texts, step, encodings, infer)
+            except BehindError as behind:
+                raise QueueFullError(self.queue.texts, math.ceil(behind.args[0])) from None
             self.queue.took(turn.spent_s, len(texts))
         return Answered(results=results, seconds=seconds)
 

@@ -89,6 +89,11 @@ def pre_request(worker: Any, request: Any) -> None:
     """Nothing: the default logs the decoded path, in which a client may have put line feeds."""
 
 
+def on_starting(server: Any) -> None:
+    """SIGUSR2 starts another server at the same address, by the command that started this one."""
+    server.START_CTX.update({0: sys.executable, "args": list(sys.orig_argv)})
+
+
 def on_reload(server: Any) -> None:
     """SIGHUP: the bundle that is there now, for the workers that are about to begin; or the one of before."""
     if preload_app:
@@ -117,7 +122,9 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:
     """The worker's process: counts in its own row, and waits when others before it died soon after they began."""
     from . import shared
+    from .orphans import end_with
 
+    end_with(_master)
     shared.enter(worker.age)
     if worker.backoff_s:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -144,11 +151,12 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """A worker is gone: its gauges and its connections too."""
+    """A worker is gone: its gauges and its connections too. One that others have replaced already was told to end."""
     global _early_deaths  # of this master
     from . import shared
     from .spread import Share
 
     shared.forget(worker.age)
     Share(worker.age).leave()
-    _early_deaths = _early_deaths + 1 if time.monotonic() - worker.begun < STEADY_S else 0
+    if len(server.WORKERS) < server.num_workers:
+        _early_deaths = _early_deaths + 1 if time.monotonic() - worker.begun < STEADY_S else 0

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 import time
 from collections import deque
@@ -45,6 +46,9 @@ MOMENT, MOMENT_S = 0.25, 0.005
 
 A run of two sentences takes less than two runs of one (`nox -s batching`), so a short wait pays."""
 
+SURE_RUNS = 16
+"""Runs after which a lane knows how long a token takes."""
+
 MOST_RETURN, MEMORY = 0.5, 16
 """A run waits while more than this share of the clients, over about the last so many, asked again within the moment."""
 
@@ -55,6 +59,10 @@ class DeadlineError(Exception):
 
 class GoneError(Exception):
     """The client has hung up."""
+
+
+class BehindError(Exception):
+    """A long request would miss its deadline, by so many seconds, behind others that go first."""
 
 
 class Returning:
@@ -100,6 +108,7 @@ class Lane:
         """Requests of this lane that are not done."""
         self.token_s = 0.0
         """About how long a token takes here while there is work, in seconds; 0 while that is not known."""
+        self.runs = 0
         self.ran = 0.0
         """When the last run ended, 0 if nothing was inside since."""
         self._turns = itertools.count(1)
@@ -131,11 +140,12 @@ class Lane:
         each_s = (ended - (self.ran or begun)) / tokens
         self.token_s += (each_s - self.token_s) / (8 if self.token_s else 1)
         self.ran = ended
+        self.runs += 1
 
-    def wait_s(self) -> float:
-        """About how long everything inside will take, in seconds."""
+    def wait_s(self, below: float = math.inf) -> float:
+        """About how long everything inside will take of which fewer than `below` tokens are left, in seconds."""
         with self._lock:
-            return self.token_s * sum(max(0, turn.left) for turn in self.inside)
+            return self.token_s * sum(max(0, turn.left) for turn in self.inside if turn.left < below)
 
     def leave(self, turn: Turn) -> None:
         """The request is done, or goes on in the other lane."""
@@ -276,6 +286,14 @@ class Turn:
             self._since = 0.0
             self.lane.hand_on(self)
             self._wait()
+
+    def behind(self) -> None:
+        """BehindError if this long request, which was let in, is found not to end in time, so that others do."""
+        if self.lane is self.turns.long and self.lane.runs >= SURE_RUNS:
+            others_s = self.lane.wait_s(below=self.left)
+            late_s = time.monotonic() + others_s + self.left * self.lane.token_s - self.end
+            if others_s and late_s > 0:
+                raise BehindError(late_s)
 
     def want(self, windows: Sequence[np.ndarray]) -> None:
         """Queue these windows for the model; whichever request has the turn may take them."""

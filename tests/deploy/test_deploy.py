@@ -181,6 +181,19 @@ def test_the_image_has_its_base_as_an_argument_and_nothing_of_the_build_in_its_l
     assert final.index("USER ") < final.index("ENTRYPOINT ")
 
 
+def test_no_line_of_a_bundle_but_versions_reaches_pip_in_the_build(tmp_path: Path) -> None:
+    (step,) = re.findall(r"grep -E .*?> /constraints\.txt", DOCKERFILE, re.DOTALL)
+    (tmp_path / "requirements.txt").write_text(
+        "flask==3.1.3\nslimner==0.1.0\ntorch==2.13.0+cpu\n--index-url http://127.0.0.1:9/evil\n-r other.txt\n"
+        "flask @ http://127.0.0.1:9/flask.whl\nflask==3.1.3 --hash=sha256:0\nnumpy==2; os_name=='x'\nflask==1 \\\n"
+    )
+    step = (
+        step.replace("\\\n", " ").replace("/bundle/", f"{tmp_path}/").replace("/constraints.txt", f"{tmp_path}/found")
+    )
+    subprocess.run(["sh", "-c", step], check=True)
+    assert (tmp_path / "found").read_text() == "flask==3.1.3\ntorch==2.13.0+cpu\n"
+
+
 def test_the_build_context_leaves_out_what_is_private_or_large_and_keeps_what_the_wheel_needs() -> None:
     import tomllib
 

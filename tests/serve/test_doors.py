@@ -83,6 +83,23 @@ def test_a_name_that_does_not_lead_here_is_refused(
     assert asked(server, method, path, BODY if method == "POST" else b"", Host=host)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        (b"http://a/healthz", 200),
+        (b"HTTPS://localhost:1/healthz", 200),
+        (b"http://evil.example/healthz", 421),
+        (b"http://x:y@a/healthz", 400),
+        (b"ftp://a/healthz", 400),
+        (b"a:80", 400),
+    ],
+)
+def test_a_host_in_the_address_goes_before_the_header(server: Server, address: bytes, status: int) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET " + address + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert int(connection.recv(4096).split()[1]) == status
+
+
 def test_a_request_without_a_host_is_one_of_http_1_0(server: Server) -> None:
     for version, status in ((b"1.0", b"200"), (b"1.1", b"400")):
         with server.connect() as connection:

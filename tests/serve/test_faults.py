@@ -123,6 +123,60 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, expect
         assert server.metrics()["slimner_queue"] == 0
 
 
+def test_workers_end_with_their_master(tmp_path: Path) -> None:
+    with started(tmp_path, "--workers", "2") as server:
+        assert server.eventually(lambda: len(server.workers) == 2)
+        workers = [psutil.Process(worker) for worker in server.workers]
+        server.process.kill()
+
+        def ended(worker: psutil.Process) -> bool:  # who inherits them may be late to take note
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return worker.status() == psutil.STATUS_ZOMBIE
+            return True
+
+        assert server.eventually(lambda: all(map(ended, workers)))
+
+
+def test_another_server_takes_over_at_the_same_address(tmp_path: Path, expected: Any) -> None:
+    with started(tmp_path, "--workers", "1", *PATIENT) as server:
+        os.kill(server.process.pid, signal.SIGUSR2)
+        first = psutil.Process(server.process.pid)
+        found: list[psutil.Process] = []
+
+        def serves() -> bool:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[:] = [child for child in first.children() if child.children()]
+            return bool(found)
+
+        assert server.eventually(serves), server.log.read_text()
+        try:
+            server.process.terminate()
+            assert server.process.wait(120) == 0
+            assert answered_rightly(server, expected)
+        finally:
+            found[0].terminate()
+            assert server.eventually(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE)
+
+
+def test_only_workers_that_die_without_being_told_to_are_replaced_with_a_delay() -> None:
+    code = """
+from types import SimpleNamespace
+from slimner.serve import gunicorn_conf as made
+import time
+server = SimpleNamespace(num_workers=2, WORKERS={1: 1, 2: 2})
+def end():
+    made.child_exit(server, SimpleNamespace(age=1, begun=time.monotonic()))
+    following = SimpleNamespace()
+    made.pre_fork(server, following)
+    return following.backoff_s
+assert [end() for _ in range(5)] == [0.0] * 5  # a reload has replaced them
+del server.WORKERS[1]
+assert [end() for _ in range(3)] == [0.0, 1.0, 2.0]
+"""
+    environment = {**os.environ, "SLIMNER_PORT_NUMBER": "0"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+
+
 def test_kept_connections_find_their_way_to_a_new_worker(tmp_path: Path, expected: Any) -> None:
     def held(worker: int) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):

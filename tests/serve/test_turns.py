@@ -22,6 +22,8 @@ from slimner.serve.turns import (
     ROUND_EVERY,
     SHORT_CHARACTERS,
     SHORT_S,
+    SURE_RUNS,
+    BehindError,
     DeadlineError,
     GoneError,
     Lane,
@@ -145,7 +147,8 @@ def test_tokens_are_counted_before_anything_is_inferred() -> None:
     assert (caught.value.most, caught.value.index) == (MOST_TEXT_TOKENS, 1)
     assert set(steps) == {"tokenize"}
     assert len(steps) < 10  # it is not all of it that had to be tokenized
-    kept = tokenized(predict, ["上海", "中" * 20_000], steps.append)
+    kept, tokens = tokenized(predict, ["上海", "中" * 20_000], steps.append)
+    assert tokens == 20_002
     assert kept[0] is not None
     assert kept[1] is None
 
@@ -160,7 +163,7 @@ def test_a_text_is_never_decomposed_as_a_whole(monkeypatch: pytest.MonkeyPatch) 
         return unicodedata.normalize(form, text)
 
     monkeypatch.setattr(admission, "unicodedata", SimpleNamespace(normalize=normalize))
-    assert tokenized(predict, ["a" + "\u0301\u0323" * 9_999], lambda _: None) == [None]
+    assert tokenized(predict, ["a" + "\u0301\u0323" * 9_999], lambda _: None)[0] == [None]
     assert sum(lengths) == 19_999
     assert max(lengths) == COUNTED_CHARACTERS
 
@@ -186,6 +189,25 @@ def test_a_long_request_that_could_not_be_answered_in_time_is_refused() -> None:
         assert 200 <= caught.value.retry_s <= 240  # 500 s for the other one and 320 s for this one, of 600 s
         assert engine.answer(["上海"]).results == [[*engine.opened()("上海")]]
     assert engine.answer([long]).results
+
+
+def test_a_long_request_that_turns_out_not_to_end_in_time_gives_way_to_those_before_it() -> None:
+    turns = Turns()
+    lane = turns.long
+    with Turn(turns, time.monotonic() + 3600, never, 30_000) as first:
+        first.left = 20_000
+        second = Turn(turns, time.monotonic() + 3600, never, 30_000)
+        lane.inside.add(second)
+        lane.token_s, lane.runs = 0.1, 1
+        second.behind()  # how long a token takes is not known well yet
+        lane.runs = SURE_RUNS
+        first.behind()  # the one with the least left goes first
+        with pytest.raises(BehindError) as caught:
+            second.behind()
+        assert 1300 <= caught.value.args[0] <= 1401  # 2,000 s for the other one and 3,000 s for this one, of 3,600 s
+        lane.leave(first)
+        lane.token_s = 1.0
+        second.behind()  # alone it is tried, whatever it may cost
 
 
 def test_a_long_request_works_in_a_thread_that_others_are_preferred_to() -> None:
