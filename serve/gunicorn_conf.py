@@ -124,7 +124,7 @@ def post_fork(server: Any, worker: Any) -> None:
     from . import shared
     from .orphans import end_with
 
-    end_with(_master)
+    end_with(worker.ppid)
     shared.enter(worker.age)
     if worker.backoff_s:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
