@@ -342,7 +342,7 @@ def agreement(session: nox.Session) -> None:
 @nox.session
 def attacks(session: nox.Session) -> None:
     """What a server does under attack; the table of docs/evidence/attacks.md, eight minutes."""
-    _study(session, "attacks")
+    _study(session, "attacks", "--out", "docs/evidence/attacks.md")
 
 
 @nox.session
