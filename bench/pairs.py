@@ -87,12 +87,17 @@ class Tally:
         if counted == self.most:
             self.ended = f"{self.most} pairs, the most that are looked at"
         elif self.budget_s - (time.monotonic() - self._begun) < self.pair_s:
-            self.ended = f"the budget of {self.budget_s:g} s is spent"
+            self.ended = spent(self.budget_s)
         new = self.looked[-1:] != [counted]
         look = new and (bool(self.ended) or counted in self.looks)
         if look:
             self.looked.append(counted)
         return look
+
+
+def spent(budget_s: float) -> str:
+    """Why measuring ended, if its budget did not reach."""
+    return f"the budget of {budget_s:g} s is spent"
 
 
 def order(seed: int) -> Iterator[bool]:

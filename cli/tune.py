@@ -31,7 +31,7 @@ from .progress import Steps
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Directory that holds the best artifact so far; new, or of an earlier search on this checkpoint.",
+    help="Directory that holds the best artifact so far; new, or of the same search.",
 )
 @options.corpus
 @options.workload
@@ -52,8 +52,8 @@ def tune(
 
     Layers are left in FP32 where that brings F1 within the policy or is faster, and fusions of onnxruntime are tried.
     A change is kept if it is shown to be better in the policy's objective, in pairs of processes, by more than its tie
-    margin. The best so far is always in --out. An interrupted search goes on where it stopped. Exit code: 0 if the best
-    meets the policy, better than the default or not; 1 if it does not.
+    margin. The best so far is always in --out. The same command goes on where a search was interrupted or its budget
+    ended. Exit code: 0 if the best meets the policy, better than the default or not; 1 if it does not.
 
     \b
     slimner tune --policy policy.toml --budget 30min --out tuned

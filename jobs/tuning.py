@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 from tokenizers import Tokenizer
 
 from ..bench import Workload
+from ..bench.pairs import spent
 from ..bench.workload import EMBEDDED
 from ..core import child
 from ..core.cache import cache_directory
-from ..core.errors import ArtifactError, ChildError
+from ..core.errors import ChildError
 from ..core.journal import Journal
 from ..core.machine import WIDE_DOT_PRODUCTS, boot_id, describe, thread_environment
 from ..core.metrics import METRICS, limits
 from ..core.records import EvaluationRecord, Measuring
+from ..core.store import sha256_of
 from ..core.verdicts import Comparison, MetricVerdict
 from ..eval import Corpus, CorpusSource, Interval, f1_change
 from ..reports import Policy, Terms
 from ..reports.tuning import Trial, Tuned
 from ..reports.verdicts import change_of
-from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Reader, read_manifest, resolve_checkpoint
-from ..variants.artifacts import MANIFEST
-from ..variants.building import build, facts, key_of, place
+from ..variants import VARIANTS, Artifact, Checkpoint, LoadOptions, Reader, resolve_checkpoint
+from ..variants.building import build, facts, key_of
 from ..variants.sensitivity import Sensitivity, sensitivities_in_child
 from ..variants.variant import Tuning
+from .best import hold, require_place
 from .bundling import some
 from .comparing import PAIRED, Pairing
 from .defaults import corpus_for, unsaid, workload_for
@@ -52,6 +54,18 @@ class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
     misses: frozenset[str] = frozenset()
 
 
+class _Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a change: a trial, or why it failed; and the limits that the best after it does not keep."""
+
+    trial: Trial | None = None
+    failed: str = ""
+    beyond: set[str]
+
+
+class _SpentError(Exception):
+    """The budget ended before it was known what becomes of a change."""
+
+
 def tune(
     checkpoint: str | Path,
     out: str | Path,
@@ -66,14 +80,14 @@ def tune(
 ) -> Tuned:
     """Search for an `onnx-int8` of a checkpoint that meets a policy better than the default one.
 
-    The best so far is an artifact in the directory `out` at every moment; an interrupted search goes on where it
-    stopped. ArtifactError if `out` holds anything but an `onnx-int8` of this checkpoint.
+    The best so far is an artifact in the directory `out` at every moment; a search that was interrupted, or whose
+    budget ended, goes on where it stopped. ArtifactError if `out` holds anything but a default `onnx-int8` of this
+    checkpoint or what the same search has put there.
     """
     require("torch", "transformers", "onnx", "seqeval")
     require_measuring()
     policy, begun = policy or Policy(), time.monotonic()
     source, target = resolve_checkpoint(str(checkpoint), load), Path(out)
-    _require_place(target, source)
     scored = source.trained and (policy.f1_max_drop_pp is not None or "f1_min" in policy.limits)
     search = _Search(
         source=source,
@@ -82,36 +96,35 @@ def tune(
         scored=scored,
         workload=workload_for(workload, facts(source), progress=progress),
         settings=settings,
+        out=target,
+        ends=begun + budget_s,
         progress=progress,
     )
+    require_place(target, source, search.journal)
     best = default = search.candidate(Tuning())
     first = _trial(default, kept=True, why="the default")
-    _put(best.artifact, target)
-    layers = search.sensitivities()
+    layers = search.sensitivities(best)
     trials: list[Trial] = []
     failed: list[str] = []
     ended = "everything was tried"
     for change, for_accuracy in _changes(layers, missing=F1 in default.misses):
-        left = budget_s - (time.monotonic() - begun)
-        if left <= 0:
-            ended = f"the budget of {budget_s:g} s is spent"
-            break
         if for_accuracy and F1 not in best.misses:
             continue
         tuning = _joined(best.tuning, change)
         try:
-            candidate = search.candidate(tuning)
-            trial = search.against(candidate, best, left)
-        except ChildError as error:
-            failed.append(f"{tuning}: {error.message}")
-            progress.note(f"note: {failed[-1]}")
+            tried = search.tried(tuning, best)
+        except _SpentError:
+            ended = spent(budget_s)
+            break
+        if (trial := tried.trial) is None:
+            failed.append(tried.failed)
+            progress.note(f"note: {tried.failed}")
             continue
         trials.append(trial)
         if trial.kept:
-            best = candidate
-            _put(best.artifact, target)
+            best = search.candidate(tuning)
         progress.note(f"{trial.tuning}: {'kept' if trial.kept else 'not kept'}, {trial.why}")
-    search.journal.finish()
+    hold(best.artifact, target, search.journal)
     return Tuned(
         checkpoint=source.name,
         policy=policy.describe(),
@@ -126,28 +139,6 @@ def tune(
         ended=ended,
         found=_found(best, trials),
     )
-
-
-def _require_place(out: Path, source: Checkpoint) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if (out / MANIFEST).is_file():
-        manifest = read_manifest(out)
-        if manifest.variant == "onnx-int8" and manifest.checkpoint.sha256 == source.sha256:
-            return
-    raise ArtifactError(f"{out} exists", "choose another --out, or remove it")
-
-
-def _put(artifact: Artifact, out: Path) -> None:
-    """Put a copy of an artifact in the place of what is there."""
-    new, old = (out.with_name(f".{out.name}.{name}") for name in ("new", "old"))
-    for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)
-    place(artifact.path, new)
-    if out.exists():
-        out.rename(old)
-    new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _joined(one: Tuning, other: Tuning) -> Tuning:
@@ -197,7 +188,7 @@ def _found(best: _Candidate, trials: Sequence[Trial]) -> str:
 
 
 class _Search:
-    """Candidates of one search; what was scored and compared is kept in a journal."""
+    """Candidates of one search; what was scored and tried is kept in a journal, for later starts of the same search."""
 
     def __init__(
         self,
@@ -208,27 +199,30 @@ class _Search:
         scored: bool,
         workload: Workload,
         settings: Measuring,
+        out: Path,
+        ends: float,
         progress: Progress,
     ) -> None:
         self.source, self.policy, self.corpus, self.workload = source, policy, corpus, workload
-        self.settings, self.progress = settings, progress
+        self.settings, self.progress, self.scored, self.out, self.ends = settings, progress, scored, out, ends
         self.variant = VARIANTS.get("onnx-int8")
-        identity = (
-            key_of(source, self.variant),
-            policy,
-            corpus.source,
-            corpus.sha256,
-            workload.sha256,
-            settings,
-            describe(),
-            boot_id(),
-        )
-        place = cache_directory() / "unfinished-tuning" / source.sha256[:16]
-        self.journal = Journal(place, identity)
+        texts = (corpus.source, corpus.sha256, workload.sha256)
+        identity = (key_of(source, self.variant), policy, *texts, settings, describe(), boot_id())
+        self.journal = Journal(cache_directory() / "tuning" / sha256_of(identity)[:16], identity)
         if self.journal.resumed:
             progress.note("going on where the last start of the same search stopped")
         self.beyond: set[str] = set()  # limits that the measurements of the best do not keep
-        self.reference = self._scored(self._built("fp32", Tuning())) if scored else None
+
+    @cached_property
+    def reference(self) -> EvaluationRecord | None:
+        """The scores of `fp32`, if F1 is asked for."""
+        return self._scored(self._built("fp32", Tuning())) if self.scored else None
+
+    def _left_s(self) -> float:
+        """Seconds of the budget that are left now; _SpentError if there are none."""
+        if (left := self.ends - time.monotonic()) <= 0:
+            raise _SpentError
+        return left
 
     def _built(self, variant: str, tuning: Tuning) -> Artifact:
         what = f"{variant} of {self.source.name}" + (f", {tuning}" if str(tuning) else "")
@@ -252,10 +246,11 @@ class _Search:
             self.journal.put(name, record)
         return record
 
-    def sensitivities(self) -> list[Sensitivity]:
+    def sensitivities(self, default: _Candidate) -> list[Sensitivity]:
         """What each layer costs, on some texts of the workload."""
         if (known := self.journal.get("layers", list[Sensitivity])) is not None:
             return known
+        hold(default.artifact, self.out, self.journal)
         reader = Reader(Tokenizer.from_file(str(self.source.tokenizer)))
         longest = min(self.source.window // 2, TOKENS)
         windows = [reader.encode(text).ids[:longest] for text in some(self.workload.texts, TEXTS)]
@@ -284,7 +279,24 @@ class _Search:
             misses.add("size")
         return _Candidate(tuning=tuning, artifact=artifact, evaluation=evaluation, f1=change, misses=frozenset(misses))
 
-    def against(self, candidate: _Candidate, best: _Candidate, budget_s: float) -> Trial:
+    def tried(self, tuning: Tuning, best: _Candidate) -> _Tried:
+        """What became of a change on top of the best, in an earlier start or now; _SpentError if time does not do."""
+        step = f"try {best.artifact.manifest.name} {tuning}"
+        known = self.journal.get(step, _Tried)
+        if known is not None:
+            self.beyond = known.beyond
+            return known
+        hold(best.artifact, self.out, self.journal)
+        self._left_s()
+        try:
+            trial = self.against(self.candidate(tuning), best)
+            found = _Tried(trial=trial, beyond=self.beyond)
+        except ChildError as error:
+            found = _Tried(failed=f"{tuning}: {error.message}", beyond=self.beyond)
+        self.journal.put(step, found)
+        return found
+
+    def against(self, candidate: _Candidate, best: _Candidate) -> Trial:
         """Whether a candidate is better than the best; measured only where that decides."""
         if candidate.misses - best.misses:
             return _trial(candidate, kept=False, why=f"misses the policy in {', '.join(sorted(candidate.misses))}")
@@ -292,7 +304,7 @@ class _Search:
             return _trial(candidate, kept=True, why=f"meets the policy in {', '.join(sorted(best.misses))}")
         if candidate.misses:
             return _trial(candidate, kept=False, why=f"still misses it in {', '.join(sorted(candidate.misses))}")
-        comparison = self._compared(candidate, best, budget_s)
+        comparison = self._compared(candidate, best)
         mine, its = self._beyond(comparison, candidate=True), self._beyond(comparison, candidate=False)
         judged = [comparison.of(name) for name in self.policy.objective]
         words = ", ".join(f"{METRICS[v.metric].title} {change_of(v)} {v.verdict}" for v in judged)
@@ -306,23 +318,22 @@ class _Search:
         self.beyond = mine if kept else its
         return _trial(candidate, kept=kept, why=why, verdicts=comparison.verdicts)
 
-    def _compared(self, candidate: _Candidate, best: _Candidate, budget_s: float) -> Comparison:
-        one, two = best.artifact, candidate.artifact
-        name = f"compare {one.manifest.name} {two.manifest.name}"
-        if (known := self.journal.get(name, Comparison)) is not None:
-            return known
+    def _compared(self, candidate: _Candidate, best: _Candidate) -> Comparison:
+        """Both in pairs; _SpentError if the budget ends before there is an answer: a part of one is no evidence."""
+        left = self._left_s()
         wanted = [*self.policy.objective, *(limits()[key].name for key in self.policy.limits)]
         names = [name for name in dict.fromkeys(wanted) if name != "f1"]
         pairing = Pairing(
-            baseline=Source(label="best so far", artifact=one),
-            candidate=Source(label=str(candidate.tuning), artifact=two),
+            baseline=Source(label="best so far", artifact=best.artifact),
+            candidate=Source(label=str(candidate.tuning), artifact=candidate.artifact),
             corpus=self.corpus,
             workload=self.workload,
             settings=self.settings,
         )
         terms = Terms(margins=dict.fromkeys(names, self.policy.tie), seed=self.settings.seed)
-        found = pairing.compare(terms, to_the_end=True, budget_s=budget_s, progress=self.progress)
-        self.journal.put(name, found)
+        found = pairing.compare(terms, to_the_end=True, budget_s=left, progress=self.progress)
+        if found.ended == spent(left):
+            raise _SpentError
         return found
 
     def _beyond(self, comparison: Comparison, *, candidate: bool) -> set[str]:

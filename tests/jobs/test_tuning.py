@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from slimner import zoo
+from slimner.bench import pairs
+from slimner.bench.pairs import Pair
 from slimner.core.errors import ArtifactError
-from slimner.jobs import tune, tuning
+from slimner.core.records import Measuring
+from slimner.jobs import comparing, tune, tuning
 from slimner.jobs.progress import Silent
 from slimner.jobs.tuning import _changes, _joined
 from slimner.reports import Policy
+from slimner.reports.tuning import Tuned
 from slimner.variants import VARIANTS, Artifact, open_predictor, resolve_checkpoint, verify
 from slimner.variants.building import build
 from slimner.variants.sensitivity import Sensitivity, sensitivities_in_child
 from slimner.variants.variant import Tuning
 
 from ..conftest import Slimner
+from ..made import measurement
 
 
 def products(artifact: Path) -> tuple[int, int]:
@@ -153,6 +162,104 @@ def test_layers_go_to_fp32_until_f1_is_within_the_policy_and_an_interrupted_sear
     assert made.tuning.endswith("in FP32")
     assert made.exit_code == 0
     assert verify(out).manifest.name == made.artifact != default
-    assert not any(own.glob("unfinished-tuning/*"))
     with pytest.raises(ArtifactError, match="exists"):
         tune("news-zh", out)  # what is there is of another checkpoint
+
+
+class Timed:
+    """Searches on a clock of their own: a build takes 300 s and a pair 10 s, and every change halves the time."""
+
+    def __init__(self, checkpoint: Path, workload: Path, out: Path, patch: pytest.MonkeyPatch) -> None:
+        self.checkpoint, self.workload, self.out = checkpoint, workload, out
+        self.now, self.pairs, self.build_s = 0.0, 0, 300.0
+        for module in (tuning, pairs, comparing):
+            patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        built: set[str] = set()
+
+        def building(*given: Any, tuning: Tuning, **options: Any) -> tuple[Artifact, bool]:
+            if str(tuning) and str(tuning) not in built:
+                self.now += self.build_s
+                built.add(str(tuning))
+            return build(*given, tuning=tuning, **options)
+
+        def measuring(_one: Path, _two: Path, _texts: str, settings: Measuring, **_options: Any) -> Iterator[Pair]:
+            for number, first in enumerate(pairs.order(settings.seed), 1):
+                self.now, self.pairs = self.now + 10, self.pairs + 1
+                one, two = (
+                    msgspec.structs.replace(measurement("onnx-int8", number, 100_000_000, ms), texts=(0,) * 100)
+                    for ms in (100.0, 50.0)
+                )
+                yield Pair(number=number, baseline_first=first, baseline=one, candidate=two)
+
+        patch.setattr(tuning, "build", building)
+        patch.setattr(comparing, "measure_pairs", measuring)
+        patch.setattr(tuning, "MOST_LAYERS", 0)
+
+    def start(self, budget_s: float, objective: str = "p50") -> Tuned:
+        """One start of the search; `pairs` counts what it measures."""
+        self.pairs = 0
+        policy = Policy(f1_max_drop_pp=None, objective={objective: 1.0})
+        return tune(self.checkpoint, self.out, policy=policy, workload=self.workload, budget_s=budget_s)
+
+    @property
+    def held(self) -> tuple[str, int]:
+        """The name of what is in `--out`, and the directory itself: another one if it was replaced."""
+        return verify(self.out).manifest.name, self.out.stat().st_ino
+
+
+@pytest.fixture
+def timed(
+    tiny_checkpoint: Path,
+    artifacts: dict[str, Path],
+    cache: Path,
+    small_workload: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Timed:
+    assert artifacts["onnx-int8"]
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "artifacts").symlink_to(cache / "artifacts")
+    monkeypatch.setenv("SLIMNER_CACHE", str(tmp_path / "cache"))
+    return Timed(tiny_checkpoint, small_workload, tmp_path / "best", monkeypatch)
+
+
+def test_a_build_takes_its_time_from_the_budget_of_the_comparison(timed: Timed) -> None:
+    made = timed.start(350)
+    assert 0 < timed.pairs <= 5
+    assert timed.now <= 350
+    assert "350 s is spent" in made.ended
+
+
+def test_a_comparison_that_the_budget_cut_short_is_made_whole_by_the_next_start(timed: Timed) -> None:
+    timed.build_s = 0
+    made = timed.start(50)
+    assert timed.pairs == 5
+    assert not made.trials
+    made = timed.start(120)
+    assert [trial.kept for trial in made.trials] == [True]
+    assert made.tuning == "SkipLayerNormFusion"
+    assert timed.held[0] == made.artifact
+
+
+def test_the_best_stays_in_place_and_the_same_search_goes_on_after_its_budget(timed: Timed) -> None:
+    timed.build_s = 0
+    first = timed.start(150)
+    assert first.tuning == "SkipLayerNormFusion"
+    assert "spent" in first.ended
+    held = timed.held
+    again = timed.start(0)
+    assert timed.pairs == 0
+    assert again.trials == first.trials
+    assert timed.held == held
+    done = timed.start(150)
+    assert timed.pairs == 10
+    assert done.ended == "everything was tried"
+    assert done.tuning == "SkipLayerNormFusion; BiasGeluFusion"
+    held = timed.held
+    assert held[0] == done.artifact
+    assert timed.start(0) == done
+    assert timed.held == held
+    with pytest.raises(ArtifactError, match="another policy"):
+        timed.start(1000, "p95")
+    assert timed.held == held
+    assert timed.start(0) == done
