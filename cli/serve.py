@@ -82,7 +82,7 @@ class AutoOr(click.IntRange):
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
+    default=60.0,
     show_default=True,
     envvar="SLIMNER_DEADLINE",
     metavar="SECONDS",

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limit_memory: int | None = None
     preload: bool = True
     queue: int = 16
-    deadline: float = 30.0
+    deadline: float = 60.0
     token: str = ""
     access_log: bool = False
     allow_host: tuple[str, ...] = ()
