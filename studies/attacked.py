@@ -15,9 +15,11 @@ from pathlib import Path
 
 from slimner.bench.server import free_port
 
+WORKERS = 2
+
 
 class Server:
-    """`slimner serve` on a free port."""
+    """`slimner serve` on a free port, with all of its workers."""
 
     def __init__(self, directory: Path, *arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> None:
         self.port = free_port()
@@ -26,14 +28,14 @@ class Server:
         command = [*prefix, sys.executable, "-P", "-c", main, "serve", *arguments]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--workers", "2"],
+                [*command, "--port", str(self.port), "--workers", str(WORKERS)],
                 cwd=directory,
                 env={**os.environ, **environment},
                 stdout=output,
                 stderr=output,
             )
         end = time.monotonic() + 60
-        while self.status("GET", "/readyz") != 200:
+        while self.status("GET", "/readyz") != 200 or len(self.workers) < WORKERS:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise SystemExit(self.log.read_text())
             time.sleep(0.1)

@@ -11,7 +11,9 @@ def test_an_unknown_name_lists_the_near_ones() -> None:
 
 
 def test_a_name_with_no_neighbour_lists_all() -> None:
-    with pytest.raises(UnknownNameError, match="known: ctranslate2-int8, dynamic-int8, fp32, imported, onnx-fp32, onnx-int8"):
+    with pytest.raises(
+        UnknownNameError, match="known: ctranslate2-int8, dynamic-int8, fp32, imported, onnx-fp32, onnx-int8"
+    ):
         VARIANTS.get("zzzzzzzz")
 
 
