@@ -147,7 +147,7 @@ def compare_sources(
             settings=settings,
         )
         tell_unknown(candidate.artifact.tokenizer, pairing.corpus, pairing.workload, progress)
-        question = msgspec.structs.replace(question, lasting=lasting.lasting(describe()))
+        question = msgspec.structs.replace(question, lasting=lasting.known(describe()))
         return [pairing.compare(question, to_the_end=to_the_end, budget_s=budget_s, progress=progress)]
     one, two = baseline.recorded, candidate.recorded
     recorded = baseline.results or candidate.results

@@ -26,6 +26,6 @@ def remember(pairs: Sequence[Pair]) -> None:
         keep(KIND, pairs[0].baseline.machine, shown)
 
 
-def lasting(machine: Machine) -> dict[str, Lasting]:
+def known(machine: Machine) -> dict[str, Lasting]:
     """By metric, what all pairs on a machine have shown."""
     return by_metric(kept(KIND, machine, PairsShown))

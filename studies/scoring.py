@@ -67,7 +67,7 @@ def write(file: Path, documents: int, characters: int) -> None:
             while len(text) < characters:
                 sentence = next(sentences)
                 entities += [
-                    {"start": len(text) + start, "end": len(text) + end, "label": kind}
+                    {"start": len(text) + start, "end": len(text) + end, "type": kind}
                     for start, end, kind in sentence.entities
                 ]
                 text += sentence.text

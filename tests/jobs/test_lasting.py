@@ -10,7 +10,7 @@ from slimner.bench.pairs import Pair
 from slimner.core.lasting import lasting_of
 from slimner.core.machine import describe
 from slimner.core.records import MeasurementRecord
-from slimner.jobs.lasting import KIND, lasting, remember
+from slimner.jobs.lasting import KIND, known, remember
 from slimner.jobs.shown import directory_of
 
 from ..made import make
@@ -32,17 +32,17 @@ def pairs(factors: list[float]) -> list[Pair]:
 
 def test_a_machine_remembers_what_its_pairs_have_shown() -> None:
     here = pairs([1.0])[0].baseline.machine
-    assert lasting(here) == {}
+    assert known(here) == {}
     in_runs = [1.1, 1.1, 1.1, 1.1, 0.9, 0.9, 0.9, 0.9] * 2
     remember(pairs(in_runs))
-    assert lasting(here)["p50"].pairs == 16
-    assert lasting(here)["p50"].correlation > 0.5
+    assert known(here)["p50"].pairs == 16
+    assert known(here)["p50"].correlation > 0.5
     remember(pairs([1.1, 0.9] * 8))
-    assert lasting(here)["p50"].pairs == 32
-    assert lasting(here)["p50"].correlation < 0.3
-    assert lasting(msgspec.structs.replace(here, cpu="another")) == {}
+    assert known(here)["p50"].pairs == 32
+    assert known(here)["p50"].correlation < 0.3
+    assert known(msgspec.structs.replace(here, cpu="another")) == {}
     next(directory_of(KIND, here).glob("*.json")).write_text("{")
-    assert lasting(here)["p50"].pairs == 16
+    assert known(here)["p50"].pairs == 16
 
 
 def test_pairs_that_show_nothing_leave_nothing() -> None:
