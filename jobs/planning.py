@@ -30,7 +30,7 @@ BATCHES = 10
 
 SLOWER = Spread(value=1.1, low=0.9, high=1.5, processes=1)
 """By how much a service under random arrivals takes longer than the rate of a closed loop says, where no open loop was
-measured: clients that ask again at once share runs of the model, random ones seldom do (`nox -s planning`)."""
+measured, chosen from what `nox -s planning` shows of the embedded model; why they do is not known."""
 
 SLOWEST = 16.0
 GIVE = "give results of slimner run, the directory of a sweep, or what slimner load --json printed"
