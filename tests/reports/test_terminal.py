@@ -10,6 +10,7 @@ import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from slimner.cli.screen import Screen
 from slimner.reports import decide, rows_of, terminal
 from slimner.reports.content import Part, Table, Text
@@ -100,13 +101,27 @@ CELLS = st.text(st.characters(categories=("L", "N", "P", "So")), min_size=1, max
 
 
 @given(st.lists(st.lists(CELLS, min_size=5, max_size=5), min_size=1, max_size=4), st.integers(60, 200))
-def test_any_table_shows_every_cell_within_any_width(lines: list[list[str]], width: int) -> None:
+def test_bands_hold_each_column_once_and_fit(lines: list[list[str]], width: int) -> None:
     table = Table(headings=("one", "two", "three", "four", "five"), lines=lines)
-    sizes = [max(len(heading), *(2 * len(line[i]) for line in lines)) for i, heading in enumerate(table.headings)]
+    sizes = [max(len(heading), *(cell_len(line[i]) for line in lines)) for i, heading in enumerate(table.headings)]
     bands = terminal.bands(table, sizes, width)
     assert sorted(i for band in bands for i in band if i) == [1, 2, 3, 4]
     for band in bands:
-        assert len(band) == 2 or sum(sizes[i] for i in band) + terminal.GAP * (len(band) - 1) <= width + 40
+        least = sizes[0] + sum(terminal.GAP + min(sizes[i], terminal.SENTENCE) for i in band[1:])
+        assert len(band) == 2 or least <= width
+
+
+@given(st.lists(st.lists(CELLS, min_size=5, max_size=5), min_size=1, max_size=4), st.integers(70, 200))
+def test_any_table_shows_every_figure_whole_within_any_width(lines: list[list[str]], width: int) -> None:
+    table = Table(headings=("one", "two", "three", "four", "five"), lines=lines)
+    figures = [i for i in range(5) if all(cell_len(line[i]) <= terminal.SENTENCE for line in lines)]
+    file = io.StringIO()
+    Screen(width=width, file=file).print(terminal.table(table, width))
+    shown = file.getvalue().splitlines()
+    assert all(cell_len(line) <= width for line in shown)
+    for line in lines:
+        for i in figures:
+            assert any(line[i] in one for one in shown), line[i]
 
 
 def test_a_word_longer_than_the_line_stays_whole() -> None:
