@@ -2,7 +2,8 @@
 
 What favours one side of a pair may last to the next, whichever side begins. So many changes then tell less than as many
 independent ones, and an interval that takes them for independent is too narrow. Ten pairs are too few to know how far
-that goes, so what earlier pairs on the machine have shown is used together with the pairs at hand.
+that goes, so what earlier pairs on the machine have shown is used together with the pairs at hand; where there are few
+or none, a correlation is assumed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ SCHEMA = 1
 
 # The most that earlier pairs count, so that the pairs at hand always have a say.
 MOST_PAIRS = 100
+
+# As long as a machine has shown fewer pairs than this, the missing ones are taken to have shown such a correlation: so a
+# gate's error holds on a machine of which nothing is known as well (`nox -s family`).
+ASSUMED_PAIRS = 20
+ASSUMED = 0.5
 
 # The largest correlation that is taken: beyond it no interval would be of use.
 LARGEST = 0.9
@@ -78,7 +84,8 @@ def widening(values: Sequence[float], known: Lasting = UNKNOWN) -> float:
     Journal of the Royal Statistical Society 8, 1946.
     """
     earlier = Lasting(correlation=known.correlation, pairs=min(known.pairs, MOST_PAIRS))
-    r = max(0.0, min(LARGEST, together([earlier, lasting_of(values)]).correlation))
+    assumed = Lasting(correlation=ASSUMED, pairs=max(0, ASSUMED_PAIRS - known.pairs))
+    r = max(0.0, min(LARGEST, together([earlier, assumed, lasting_of(values)]).correlation))
     n = len(values)
     v = max(1.0, min((1 + r) / (1 - r), n / 2))
     return math.sqrt(v / (1 - (v - 1) / max(1, n - 1)))
