@@ -23,7 +23,7 @@ MOST_PAIRS = 100
 # As long as a machine has shown fewer pairs than this, the missing ones are taken to have shown such a correlation: so a
 # gate's error holds on a machine of which nothing is known as well (`nox -s family`).
 ASSUMED_PAIRS = 20
-ASSUMED = 0.5
+ASSUMED_CORRELATION = 0.5
 
 # The largest correlation that is taken: beyond it no interval would be of use.
 LARGEST = 0.9
@@ -84,7 +84,7 @@ def widening(values: Sequence[float], known: Lasting = UNKNOWN) -> float:
     Journal of the Royal Statistical Society 8, 1946.
     """
     earlier = Lasting(correlation=known.correlation, pairs=min(known.pairs, MOST_PAIRS))
-    assumed = Lasting(correlation=ASSUMED, pairs=max(0, ASSUMED_PAIRS - known.pairs))
+    assumed = Lasting(correlation=ASSUMED_CORRELATION, pairs=max(0, ASSUMED_PAIRS - known.pairs))
     r = max(0.0, min(LARGEST, together([earlier, assumed, lasting_of(values)]).correlation))
     n = len(values)
     v = max(1.0, min((1 + r) / (1 - r), n / 2))

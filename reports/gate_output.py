@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from ..core import text
 from ..core.between_runs import said
 from ..core.gate_records import Check, GateRecord
-from ..core.lasting import ASSUMED, ASSUMED_PAIRS, Lasting
+from ..core.lasting import ASSUMED_CORRELATION, ASSUMED_PAIRS, Lasting
 from ..core.metrics import METRICS
 from ..core.verdicts import Comparison
 from . import markdown as md
@@ -66,7 +66,7 @@ def _lasting(known: Mapping[str, Lasting]) -> str:
     if not found:
         return (
             f"correlation of a pair with the next: from these pairs and {ASSUMED_PAIRS} that are taken to have shown "
-            f"{ASSUMED:+.2f}; after slimner calibrate nothing is assumed"
+            f"{ASSUMED_CORRELATION:+.2f}; after slimner calibrate nothing is assumed"
         )
     most = max(one.pairs for one in known.values())
     return f"correlation of a pair with the next, from {most} earlier pairs on this machine: {', '.join(found)}"
