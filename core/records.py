@@ -332,13 +332,17 @@ class RunSettings(Measuring, frozen=True, kw_only=True):
 
 
 class BenchReport(Record, frozen=True, kw_only=True):
-    """What `slimner bench` measured of one artifact."""
+    """What `slimner bench` measured of one artifact.
+
+    `between_runs` has the relative standard deviation between runs that the machine had shown before, by metric.
+    """
 
     machine: Machine
     workload: WorkloadFacts
     settings: Measuring
     measurements: tuple[MeasurementRecord, ...]
     notes: tuple[Note, ...]
+    between_runs: dict[str, float] = {}
 
 
 class Commit(Record, frozen=True, kw_only=True):
@@ -355,6 +359,7 @@ class Commit(Record, frozen=True, kw_only=True):
 class Results(Record, frozen=True, kw_only=True):
     """One whole run; `corpus` is None if nothing could be scored, `commit` outside a git checkout.
 
+    `between_runs` has the relative standard deviation between runs that the machine had shown before, by metric.
     The format's history is at the top of `store`.
     """
 
@@ -373,3 +378,4 @@ class Results(Record, frozen=True, kw_only=True):
     evaluations: tuple[EvaluationRecord, ...] = ()
     measurements: tuple[MeasurementRecord, ...] = ()
     failures: tuple[Failure, ...] = ()
+    between_runs: dict[str, float] = {}

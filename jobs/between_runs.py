@@ -23,6 +23,12 @@ def remember(measured: Sequence[MeasurementRecord], workload_sha256: str, settin
     keep(KIND, measured[0].machine, figures)
 
 
+def deviations(machine: Machine) -> dict[str, float]:
+    """By metric the relative deviation between runs that a machine has shown; without those of which it has not."""
+    found = shown(kept(KIND, machine, RunFigures))
+    return {name: one.deviation for name, one in found.items() if one.repeats}
+
+
 def between_runs(one: Machine, other: Machine) -> dict[str, BetweenRuns]:
     """By metric what the machine of two runs has shown; what is assumed where it has not, or they are two machines."""
     if fingerprint(one) != fingerprint(other):

@@ -26,7 +26,7 @@ from ..reports.gate import EXIT_CODES, decided_by_scores, joint_outcome, margins
 from ..reports.verdicts import change_of
 from ..variants import Artifact
 from . import lasting
-from .between_runs import between_runs
+from .between_runs import between_runs, deviations
 from .defaults import corpus_for, unsaid, workload_for
 from .inputs import Source, require, require_measuring, source_of
 from .progress import SILENT, Progress, tell
@@ -294,6 +294,7 @@ def unmeasured(
     evaluation: EvaluationRecord | None,
 ) -> Side:
     """A side of which nothing has been measured yet."""
+    machine = describe()
     return Side(
         label=label,
         variant=artifact.manifest.variant,
@@ -302,8 +303,9 @@ def unmeasured(
         corpus=corpus.facts if corpus else None,
         workload=workload.facts,
         settings=settings,
-        machine=describe(),
+        machine=machine,
         evaluation=evaluation,
+        between_runs=deviations(machine),
     )
 
 

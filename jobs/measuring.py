@@ -45,11 +45,14 @@ def bench(
         with measuring_alone(progress.note):
             records.append(measure(step, texts.source, settings))
         progress.done("measure", f"{opened.manifest.variant}, process {step.repetition}")
+    machine = describe()
+    known = between_runs.deviations(machine)
     between_runs.remember(records, texts.sha256, settings)
     return BenchReport(
-        machine=describe(),
+        machine=machine,
         workload=texts.facts,
         settings=settings,
         measurements=tuple(records),
         notes=tuple(measurement_notes(records)),
+        between_runs=known,
     )

@@ -33,6 +33,7 @@ from ..eval import Corpus
 from ..reports import Policy, rows_of, undecided
 from ..variants import VARIANTS, Artifact, Checkpoint, Variant
 from ..variants.building import build, facts
+from .between_runs import deviations
 from .deciding import complexity
 from .progress import Progress
 from .scoring import score, scored_at_a_time
@@ -84,6 +85,7 @@ class Pipeline:
         todo = list(steps([artifact.path for artifact in self.artifacts.values()], self.settings.repetitions))
         self.progress.phase("measure", len(todo))
         measurements = [measured for step in todo if (measured := self._measure(step))]
+        machine = describe()
         results = Results(
             schema=RESULTS_SCHEMA,
             slimner=importlib.metadata.version("slimner"),
@@ -91,7 +93,7 @@ class Pipeline:
             seconds=round(time.monotonic() - begun, 1),
             resumed=self.journal.resumed,
             commit=commit,
-            machine=describe(),
+            machine=machine,
             checkpoint=facts(self.checkpoint),
             corpus=self.corpus.facts if self.corpus else None,
             workload=self.workload.facts,
@@ -100,6 +102,7 @@ class Pipeline:
             evaluations=tuple(evaluations),
             measurements=tuple(measurements),
             failures=tuple(self.failures),
+            between_runs=deviations(machine),
         )
         return msgspec.structs.replace(
             results,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -62,11 +62,13 @@ def measured_row(
     measured: Sequence[MeasurementRecord],
     lengths: Sequence[int],
     size_bytes: int | None = None,
+    between_runs: Mapping[str, float] | None = None,
 ) -> Row:
-    """The figures that building and measuring give; `lengths` are those of the workload's texts."""
+    """The figures that building and measuring give; `lengths` are those of the workload's texts, and `between_runs` is
+    the deviation between runs that the machine had shown, by metric."""
     timed = [m for m in measured if m.timed]
     figures = {name: tuple(values) for name, metric in METRICS.items() if (values := metric.values(timed))}
-    spreads = {name: figure for name, metric in METRICS.items() if (figure := metric.spread(timed))}
+    spreads = {name: figure for name, metric in METRICS.items() if (figure := metric.spread(timed, between_runs))}
     if size_bytes:
         figures["size"] = (float(size_bytes),)
         spreads["size"] = Spread(value=float(size_bytes), low=None, high=None, processes=1)
@@ -88,7 +90,7 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
     seed = results.settings.seed
     is_baseline = variant == results.settings.baseline
     return msgspec.structs.replace(
-        measured_row(variant, measured, results.workload.lengths, build.size_bytes if build else None),
+        measured_row(variant, measured, results.workload.lengths, build.size_bytes if build else None, results.between_runs),
         baseline=is_baseline,
         f1=f1_interval(evaluation, seed=seed) if evaluation else None,
         change=f1_change(base, evaluation, seed=seed) if base and evaluation and not is_baseline else None,

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from slimner.core.between_runs import ENOUGH
 from slimner.core.machine import describe
+from slimner.core.metrics import METRICS
 from slimner.core.records import Measuring, Results
 from slimner.core.statistics import ASSUMED
 from slimner.core.store import write_json
@@ -17,6 +18,9 @@ from slimner.core.verdicts import Comparison
 from slimner.jobs import bench, compare
 from slimner.jobs.between_runs import KIND, between_runs, remember
 from slimner.jobs.shown import directory_of
+from slimner.reports import rows_of
+from slimner.reports.comparison import measured_row
+from slimner.reports.ties import front
 
 from ..made import make
 
@@ -83,3 +87,34 @@ def test_a_bench_leaves_its_figures(artifacts: dict[str, Path], small_workload: 
     (kept,) = directory_of(KIND, describe()).glob("*.json")
     found = msgspec.json.decode(kept.read_bytes())
     assert len(found["figures"]["p50"]) == len(found["figures"]["memory"]) == 2
+
+
+def test_the_interval_of_one_run_is_as_wide_as_the_machine_varies_from_run_to_run(
+    artifacts: dict[str, Path], small_workload: Path
+) -> None:
+    settings = Measuring(samples=67, warmup=2, timeout_s=120)
+    asked = {"workload": small_workload, "settings": settings, "repetitions": 2}
+    first = bench(artifacts["onnx-int8"], **asked)  # type: ignore[arg-type]
+    assert first.between_runs == {}
+    chance = random.Random(1)
+    for _ in range(ENOUGH + 1):
+        remember(slower(math.exp(chance.gauss(0, 0.3))).measurements, "w", SETTINGS)
+    report = bench(artifacts["onnx-int8"], **asked)  # type: ignore[arg-type]
+    assert 0.1 < report.between_runs["p50"] < 0.9
+    lengths = report.workload.lengths
+    narrow = measured_row("v", report.measurements, lengths).spread("p50")
+    wide = measured_row("v", report.measurements, lengths, between_runs=report.between_runs).spread("p50")
+    assert narrow is not None
+    assert wide is not None
+    assert narrow.low is not None
+    assert wide.low is not None
+    assert narrow.value == wide.value
+    assert wide.low < narrow.low
+
+
+def test_what_the_machine_had_shown_decides_who_is_on_the_front() -> None:
+    figures = {"fp32": (361, 400, 8.0), "lean": (361, 400, 4.0)}
+    steady = msgspec.structs.replace(make(figures), between_runs=dict.fromkeys(METRICS, 0.0))
+    restless = msgspec.structs.replace(steady, between_runs=dict.fromkeys(METRICS, 0.3))
+    found = [front(rows_of(results)) for results in (steady, restless)]
+    assert found == [("lean",), ("fp32", "lean")]
