@@ -100,7 +100,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         ]
         return [one[0] for one, two in both if one and two], [two[0] for one, two in both if one and two]
 
-    def spread(self, measured: Sequence[MeasurementRecord], between: Mapping[str, float] | None = None) -> Spread | None:
+    def spread(
+        self, measured: Sequence[MeasurementRecord], between: Mapping[str, float] | None = None
+    ) -> Spread | None:
         """The figure with its interval over processes; None if it was not measured, or from too few samples.
 
         `between` has the relative deviation between runs that the machine has shown, by metric; of a timing that is not

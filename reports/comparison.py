@@ -89,8 +89,9 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
     measured = [m for m in results.measurements if m.variant == variant]
     seed = results.settings.seed
     is_baseline = variant == results.settings.baseline
+    size = build.size_bytes if build else None
     return msgspec.structs.replace(
-        measured_row(variant, measured, results.workload.lengths, build.size_bytes if build else None, results.between_runs),
+        measured_row(variant, measured, results.workload.lengths, size, results.between_runs),
         baseline=is_baseline,
         f1=f1_interval(evaluation, seed=seed) if evaluation else None,
         change=f1_change(base, evaluation, seed=seed) if base and evaluation and not is_baseline else None,
