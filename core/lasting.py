@@ -20,8 +20,8 @@ SCHEMA = 1
 # The most that earlier pairs count, so that the pairs at hand always have a say.
 MOST_PAIRS = 100
 
-# As long as a machine has shown fewer pairs than this, the missing ones are taken to have shown such a correlation. So a
-# gate's error holds on a machine of which nothing is known, too (`nox -s family`).
+# As long as a machine has shown fewer pairs than this, the missing ones are taken to have shown such a correlation.
+# So a gate's error holds on a machine of which nothing is known, too (`nox -s family`).
 ASSUMED_PAIRS = 20
 ASSUMED_CORRELATION = 0.5
 

@@ -43,7 +43,7 @@ class Side(Record, frozen=True, kw_only=True):
     evaluation: EvaluationRecord | None = None
     measurements: tuple[MeasurementRecord, ...] = ()
     failures: tuple[Failure, ...] = ()
-    between_runs: dict[str, float] = {}
+    between_runs: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def sides(results: Results, label: str) -> dict[str, Side]:
