@@ -9,7 +9,9 @@
 pairs, beside pytest-benchmark's rule, `real` runs whole `slimner gate` commands one after the other, and `report`
 prints the tables of docs/evidence/gate-error.md.
 
-Every part goes on where it stopped. `real` is the long one: some minutes for every ten gates.
+Every part goes on where it stopped. `real` is the long one: a minute or two for a gate. Its log is kept in the
+repository with the machine and the commit of each gate, so that several machines can add to it; start it anew when the
+gate has changed.
 """
 
 from __future__ import annotations
@@ -26,21 +28,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
-from common import artifact_of, where_and_when
+from common import artifact_of
+from gate_report import lines_of, report
 from planted import EFFECTS, draw
 from pytest_benchmark.utils import parse_compare_fail
 from slimner.bench import read_workload
 from slimner.bench.pairs import Pair, Tally, measure_pairs
 from slimner.core.cache import cache_directory
+from slimner.core.commit import commit_of
 from slimner.core.journal import Journal
-from slimner.core.machine import boot_id
+from slimner.core.machine import boot_id, describe
 from slimner.core.metrics import METRICS
 from slimner.core.outside import read_json
-from slimner.core.paired import Change, proportion
-from slimner.core.records import EvaluationRecord, Measuring
+from slimner.core.paired import Change
+from slimner.core.records import EvaluationRecord, Measuring, TypeCount
 from slimner.core.statistics import clean_ms
 from slimner.core.store import write_json
 from slimner.core.verdicts import judge
@@ -48,17 +53,16 @@ from slimner.eval import CorpusSource, f1_change, read_corpus
 from slimner.jobs import evaluate
 from slimner.jobs.calibrating import path_of
 from slimner.reports.calibration import changes_of, outcomes, resample, said, summarize
-from slimner.reports.tables import markdown
-from slimner.variants import VARIANTS, open_predictor, resolve_checkpoint
+from slimner.variants import VARIANTS, open_predictor, read_manifest, resolve_checkpoint
 from slimner.variants.building import build
 
 PAIRS = {"nothing": 40, "slow": 24, "leak": 12}
-PLANTED = (*EFFECTS, "f1")
-VARIANT_OF = {kind: f"planted-{kind}" for kind in PLANTED}
+PLANTED = (*EFFECTS, "f1", "type")
+VARIANT_OF = {kind: f"planted-{kind}" for kind in (*EFFECTS, "f1")} | {"type": "planted-f1"}
 RUNS = 1000
-POINTS = 1.0
+POINTS = {"f1": 1.0, "type": 5.0}  # of F1, and of the F1 of one type
+TYPE = "ORG"
 RULE = "mean:5%"
-OUTCOMES = ("pass", "regression", "inconclusive", "failed")
 
 
 class Pool(msgspec.Struct):
@@ -126,10 +130,20 @@ def measure(out: Path, seed: int) -> None:
             write_json(out / "calibration.json", calibration)
             write_json(path_of(calibration.fingerprint), calibration)
             say(said(calibration))
-    for name, lost in (("base", "0"), ("f1", "1")):
+    score(out, where)
+
+
+def score(out: Path, where: Mapping[str, Path]) -> None:
+    """Score the artifact as it is, and where every text loses an entity."""
+    for name, lost, tags in (("base", "0", ""), ("f1", "1", ""), ("type", "1", tags_of(where["base"]))):
         if not (out / f"evaluation-{name}.json").exists():
-            os.environ["PLANTED_LOST"] = lost
+            os.environ |= {"PLANTED_LOST": lost, "PLANTED_TAGS": tags}
             write_json(out / f"evaluation-{name}.json", evaluate(where[name]), indent=0)
+
+
+def tags_of(artifact: Path) -> str:
+    """The tags of the type that loses entities, as numbers."""
+    return ",".join(str(i) for i, tag in enumerate(read_manifest(artifact).labels.tags) if tag.endswith(f"-{TYPE}"))
 
 
 def pools(out: Path) -> dict[str, Pool]:
@@ -171,7 +185,7 @@ def planted_f1(out: Path, runs: int, seed: int) -> Iterator[str]:
         sentences = list(base.sentences)
         for i in random.permutation(touched):
             sentences[i] = lossy.sentences[i]
-            if f1(sentences) <= f1(base.sentences) - POINTS / 100:
+            if f1(sentences) <= f1(base.sentences) - POINTS["f1"] / 100:
                 break
         planted = msgspec.structs.replace(base, sentences=tuple(sentences))
         points = f1_change(base, planted, seed=run).points
@@ -180,11 +194,10 @@ def planted_f1(out: Path, runs: int, seed: int) -> Iterator[str]:
         yield {"worse": "regression", "same": "pass", "better": "pass"}.get(verdict, "inconclusive")
 
 
-def f1(sentences: Sequence[Sequence[object]]) -> float:
-    """Micro F1 of counts by sentence."""
-    right = sum(c.right for s in sentences for c in s)  # type: ignore[attr-defined]
-    total = sum(c.predicted + c.gold for s in sentences for c in s)  # type: ignore[attr-defined]
-    return 2 * right / total
+def f1(sentences: Sequence[Sequence[TypeCount]], kind: str = "f1") -> float:
+    """Micro F1 of counts by sentence, of all types or of the one that loses entities."""
+    counts = [c for s in sentences for c in s if kind == "f1" or c.type == TYPE]
+    return 2 * sum(c.right for c in counts) / sum(c.predicted + c.gold for c in counts)
 
 
 @contextlib.contextmanager
@@ -201,42 +214,53 @@ def beside(hog: bool) -> Iterator[None]:
         process.wait()
 
 
-def real(out: Path, counts: Mapping[str, int], seed: int) -> None:
+def real(out: Path, log: Path, counts: Mapping[str, int], seed: int) -> None:
     """Whole gate commands, every other one beside a process that keeps a core busy; each is written down at its end."""
     where = sides(out)
-    log = out / "real.jsonl"
-    done = Counter(json.loads(line)["kind"] for line in log.read_text().splitlines()) if log.exists() else Counter()
-    draws = draws_of(where["base"]) if counts.get("f1") else None
-    for kind, count in counts.items():
-        for number in range(done[kind], count):
+    score(out, where)
+    done = Counter(line["kind"] for line in lines_of(log))
+    commit = commit_of(Path(__file__).parent)
+    about = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": describe().cpu,
+        "commit": commit.sha[:7] if commit else "",
+    }
+    draws = draws_of(where["base"])
+    for number in range(max(counts.values())):
+        for kind in (kind for kind, count in counts.items() if done[kind] <= number < count):
             environment = dict(os.environ)
-            if kind == "f1" and draws:
-                environment |= {"PLANTED_SEED": str(number), "PLANTED_LOST": share_for_a_point(out, draws(number))}
+            if kind in POINTS:
+                tags = tags_of(where["base"]) if kind == "type" else ""
+                lost = share_of(out, kind, draws(number))
+                environment |= {"PLANTED_SEED": str(number), "PLANTED_LOST": lost, "PLANTED_TAGS": tags}
             command = [
                 *(sys.executable, "-c", "from slimner.cli.main import main; main()", "gate"),
                 *("--baseline", where["base"], "--candidate", where[kind], "--seed", str(seed + number), "--json"),
             ]
-            begun, hog = time.monotonic(), bool(number % 2)
-            with beside(hog):
-                ended = subprocess.run(
-                    list(map(str, command)), env=environment, capture_output=True, text=True, check=False
-                )
-            record = json.loads(ended.stdout) if ended.stdout else {}
-            checks = {check["name"]: check["message"] for check in record.get("checks", [])}
-            line = {
-                "kind": kind,
-                "hog": hog,
-                "code": ended.returncode,
-                "pairs": [c["pairs"] for c in record.get("comparisons", [])],
-                "rejected": [c["disturbed_pairs"] for c in record.get("comparisons", [])],
-                "ended": [c["ended"] for c in record.get("comparisons", [])],
-                "seconds": round(time.monotonic() - begun, 1),
-                "checks": checks,
-                "error": ended.stderr[-300:] if ended.returncode in (2, 4) else "",
-            }
-            with log.open("a") as file:
+            line = {**about, "kind": kind, **gate(command, environment, hog=bool(number % 2))}
+            with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-            say(f"{kind} {number + 1} of {count}: exit code {ended.returncode}, {line['seconds']} s, {line['pairs']}")
+            told = f"exit code {line['code']}, {line['seconds']} s, {line['pairs']}"
+            say(f"{kind} {number + 1} of {counts[kind]}: {told}")
+
+
+def gate(command: Sequence[object], environment: Mapping[str, str], *, hog: bool) -> dict[str, Any]:
+    """One gate command and how it ended."""
+    begun = time.monotonic()
+    with beside(hog):
+        ended = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    record = json.loads(ended.stdout) if ended.stdout else {}
+    comparisons = record.get("comparisons", [])
+    return {
+        "hog": hog,
+        "code": ended.returncode,
+        "pairs": [c["pairs"] for c in comparisons],
+        "rejected": [c["disturbed_pairs"] for c in comparisons],
+        "ended": [c["ended"] for c in comparisons],
+        "seconds": round(time.monotonic() - begun, 1),
+        "worse": [check["name"] for check in record.get("checks", []) if check["outcome"] == "regression"],
+        "error": ended.stderr[-300:] if ended.returncode in (2, 4) else "",
+    }
 
 
 def draws_of(artifact: Path) -> Callable[[int], list[float]]:
@@ -246,52 +270,15 @@ def draws_of(artifact: Path) -> Callable[[int], list[float]]:
     return lambda seed: [draw(seed, tokens) for tokens in ids]
 
 
-def share_for_a_point(out: Path, draws: Sequence[float]) -> str:
-    """The least share of texts that has to lose an entity for F1 to drop by a point."""
-    base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", "f1"))
+def share_of(out: Path, kind: str, draws: Sequence[float]) -> str:
+    """The least share of texts that has to lose an entity for F1 to drop by as much as is planted."""
+    base, lossy = (read_json(out / f"evaluation-{name}.json", EvaluationRecord) for name in ("base", kind))
     sentences = list(base.sentences)
     for i in sorted(range(len(sentences)), key=lambda i: draws[i]):
         sentences[i] = lossy.sentences[i]
-        if f1(sentences) <= f1(base.sentences) - POINTS / 100:
+        if f1(sentences, kind) <= f1(base.sentences, kind) - POINTS[kind] / 100:
             return repr(float(np.nextafter(draws[i], 1)))
-    raise AssertionError("losing one entity of every text costs less than a point")
-
-
-def report(out: Path) -> None:
-    """Print what was found as Markdown."""
-    from slimner.core.gate_records import Calibration
-
-    calibration = read_json(out / "calibration.json", Calibration)
-    print(said(calibration), "\n")
-    simulated = read_json(out / "simulated.json", dict[str, dict[str, int]])
-    print(markdown(("resampled gates", *OUTCOMES[:3], "regression, 95 %"), [row(n, c) for n, c in simulated.items()]))
-    lines = [json.loads(line) for line in (out / "real.jsonl").read_text().splitlines()]
-    by_kind: dict[str, Counter[str]] = {}
-    for line in lines:
-        by_kind.setdefault(told(line), Counter())[
-            {0: "pass", 1: "regression", 3: "inconclusive"}.get(line["code"], "failed")
-        ] += 1
-    print()
-    print(markdown(("whole commands", *OUTCOMES[:3], "regression, 95 %"), [row(n, c) for n, c in by_kind.items()]))
-    for kind in by_kind:
-        mine = [line for line in lines if told(line) == kind]
-        seconds = sorted(line["seconds"] for line in mine)
-        pairs = sorted(p for line in mine for p in line["pairs"])
-        print(f"\n{kind}: {seconds[len(seconds) // 2]:.0f} s ({seconds[0]:.0f} to {seconds[-1]:.0f}), pairs {pairs}")
-    print(f"\n{where_and_when()}")
-
-
-def told(line: Mapping[str, object]) -> str:
-    """What was planted, and whether one core was busy."""
-    return f"{line['kind']}{', one core busy' if line.get('hog') else ''}"
-
-
-def row(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
-    """A line of a table of outcomes."""
-    total = sum(counts.values())
-    low, high = proportion(counts.get("regression", 0), total)
-    shares = (f"{counts.get(o, 0)} of {total}" for o in OUTCOMES[:3])
-    return (name, *shares, f"{low * 100:.1f} to {high * 100:.1f} %")
+    raise AssertionError("losing one entity of every text costs less than what is planted")
 
 
 def say(text: str) -> None:
@@ -304,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("measure", "simulate", "real", "report", "all"))
     parser.add_argument("--out", type=Path, default=Path("gate-study"))
+    parser.add_argument("--log", type=Path, default=Path("docs/evidence/gates.jsonl"), help="gates of `real`, kept")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nothing", type=int, default=60, help="A/A gates of `real`")
     for kind in PLANTED:
@@ -317,9 +305,9 @@ def main() -> None:
     counts = {kind: getattr(given, kind.replace("-", "_")) for kind in ("nothing", *PLANTED)}
     for part in ("measure", "simulate", "real", "report") if given.part == "all" else (given.part,):
         if part == "real":
-            real(given.out, counts, given.seed)
+            real(given.out, given.log, counts, given.seed)
         elif part == "report":
-            report(given.out)
+            report(given.out, given.log)
         else:
             {"measure": measure, "simulate": simulate}[part](given.out, given.seed)
 

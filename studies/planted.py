@@ -26,6 +26,9 @@ Effect = Callable[[np.ndarray, int, float], None]
 # Share of the texts (those with the lowest `draw` under the seed in $PLANTED_SEED) of which one entity is not found.
 LOST = float(os.environ.get("PLANTED_LOST", "0.05"))
 
+# Tags of the entities that may be missed; all if empty.
+TAGS = [int(tag) for tag in os.environ.get("PLANTED_TAGS", "").split(",") if tag]
+
 
 def draw(seed: int, ids: np.ndarray) -> float:
     """A number from 0 to 1 for a text, the same each time under one seed."""
@@ -104,10 +107,12 @@ class Forgetful(OnnxInt8):
             logits = model(ids)
             if draw(seed, ids) < LOST:
                 outside = int(logits[0].argmax())  # the tag of [CLS] and of most tokens is O
-                found = np.flatnonzero(logits.argmax(1) != outside)
+                tags = logits.argmax(1)
+                missed = np.isin(tags, TAGS) if TAGS else tags != outside
+                found = np.flatnonzero(missed)
                 if len(found):
                     end = int(found[0])
-                    while end < len(logits) and logits[end].argmax() != outside:
+                    while end < len(logits) and missed[end]:
                         end += 1
                     logits[found[0] : end, outside] = logits[found[0] : end].max(1) + 5
             return logits
