@@ -22,7 +22,7 @@ MOST_PAIRS = 100
 
 # As long as a machine has shown fewer pairs than this, the missing ones are taken to have shown such a correlation.
 # So a gate's error holds on a machine of which nothing is known, too (`nox -s family`).
-ASSUMED_PAIRS = 20
+ASSUMED_PAIRS = 30
 ASSUMED_CORRELATION = 0.5
 
 # The largest correlation that is taken: beyond it no interval would be of use.

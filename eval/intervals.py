@@ -8,13 +8,14 @@ E. Learned-Miller and P. Thomas, A new confidence interval for the mean of a bou
 For a share of sentences this is the exact interval of Clopper and Pearson: after n sentences without a difference, the
 share of sentences that differ may still be 1 - 0.025 ** (1 / n), some 3.7 / n, at the end of a 95 % interval.
 
-What the unseen sentence costs has to be assumed, as nothing in the data bounds it: one of the corpus's average size in
-which nothing is found any more, or a single entity with wrong ends if that costs more, or what the losses that were
-seen suggest if that is more. A few seen losses may all be small ones by chance, where whole sentences are lost and
-sizes are skewed. How large an unseen one is then follows from the sizes of all sentences, not from those few: the ratio
-of their third moment to the second, which corrects the interval for skewness (compare P. Hall, On the removal of
-skewness by transformation, Journal of the Royal Statistical Society B 54, 1992), is taken over all sentences.
-`studies/f1.py` counts false passes and misses for losses by entity and by sentence.
+What the unseen sentence costs has to be assumed, as nothing in the data bounds it. At the lower end, which says how much
+may be lost, it is one of the corpus's average size in which nothing is found any more, or a single entity with wrong
+ends if that costs more. At the upper end, which says how much is lost at least, one entity is gained. It is more where
+the differences that were seen suggest more. A few seen losses may all be small ones by chance, where whole sentences
+are lost and sizes are skewed. How large an unseen one is then follows from the sizes of all sentences, not from those
+few: the ratio of their third moment to the second, which corrects the interval for skewness (compare P. Hall, On the
+removal of skewness by transformation, Journal of the Royal Statistical Society B 54, 1992), is taken over all
+sentences. `studies/f1.py` counts false passes, false alarms and misses for losses by entity and by sentence.
 """
 
 from __future__ import annotations
@@ -75,18 +76,20 @@ def f1_of(sums: np.ndarray) -> np.ndarray:
     return result
 
 
-def unseen(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unseen(one: np.ndarray, two: np.ndarray, *, whole: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Counts of one further, hypothetical sentence, which `one` gets right and `two` wrong.
 
-    Its cost is the difference of its `share`. After losses were seen it is at least `typical_loss`, and at least what
+    `two` finds nothing in it: in a `whole` sentence of average size, or one entity with wrong ends if that costs more;
+    else in a sentence of one entity. Its cost is the difference of its `share`. After losses were seen it is at least `typical_loss`, and at least what
     makes the interval right to second order: their third moment over their second, which is 1 for losses of one size
     and more where some are larger.
     """
     gold = one[:, 2]
     size = float(gold.sum() / (gold > 0).sum())
     f1 = float(f1_of(two.sum(axis=0)))
+    size = size if whole else 1.0
     right, wrong, cost = np.array([size, size, size]), np.array([0, 0, size]), (2 - f1) * size
-    if cost < 2:
+    if whole and cost < 2:
         right, wrong, cost = np.array([1.0, 1, 1]), np.array([0.0, 1, 1]), 2.0
     differ = (one != two).any(axis=1)
     lost = np.clip(share(one, f1)[differ] - share(two, f1)[differ], 0, None)
@@ -159,7 +162,7 @@ def change_interval(
         return None
     low, high = [], []
     kept_by_one, lost_by_two = unseen(one, two)
-    kept_by_two, lost_by_one = unseen(two, one)
+    kept_by_two, lost_by_one = unseen(two, one, whole=False)
     for sums, weight in _weighted(seed, np.hstack((one, two)), level, beyond):
         before, after = sums[:, :3], sums[:, 3:]
         low.append(f1_of(after + weight * lost_by_two) - f1_of(before + weight * kept_by_one))

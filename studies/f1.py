@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -56,12 +56,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What the judge said of the corpora of a cell: passes at a margin of the loss, and intervals that hold it."""
+    """What the judge said of the corpora of a cell at a margin of the loss: passes, intervals that hold the loss, and
+    alarms, verdicts that the loss is more than the margin."""
 
     cell: Cell
     runs: int
     passes: int
     covered: int
+    alarms: int
     judged: int
 
 
@@ -117,14 +119,15 @@ def judge(cell: Cell, runs: int, margin: float | None = None) -> Found:
     share = share_of(cell.plant, cell.loss)
     level = shared_level(3) if cell.of_type else shared_level(1)
     margin = cell.loss if margin is None else margin
-    passes = covered = judged = 0
+    passes = covered = alarms = judged = 0
     for run in range(runs):
         found = change_interval(*drawn(random, cell, share), seed=run, level=level, beyond=BEYOND)
         if found is not None:
             judged += 1
             passes += found.low >= -margin
             covered += found.low <= -cell.loss <= found.high
-    return Found(cell=cell, runs=runs, passes=int(passes), covered=int(covered), judged=judged)
+            alarms += found.high < -margin
+    return Found(cell=cell, runs=runs, passes=int(passes), covered=int(covered), alarms=int(alarms), judged=judged)
 
 
 def cells() -> Iterator[Cell]:
@@ -165,11 +168,14 @@ def compute(out: Path, runs: int, jobs: int, chosen: Mapping[str, Container[obje
 def report(done: Sequence[tuple[Found, float]]) -> str:
     """The tables: by number of sentences, the worst cell and all of them together."""
     lossy = [found for found, _ in done if found.cell.loss]
-    lines: list[tuple[str, ...]] = []
+    passes: list[tuple[str, ...]] = []
+    alarms: list[tuple[str, ...]] = []
     for of_type, plant in product((False, True), PLANTS):
         mine = [f for f in lossy if f.cell.plant == plant and f.cell.of_type == of_type]
+        name = f"{plant}{', one type' if of_type else ''}"
         if mine:
-            lines.append((f"{plant}{', one type' if of_type else ''}", *(_worst(mine, n) for n in SENTENCES)))
+            passes.append((name, *(_worst(mine, n, lambda f: f.passes) for n in SENTENCES)))
+            alarms.append((name, *(_worst(mine, n, lambda f: f.alarms) for n in SENTENCES)))
     power = [
         (
             f"{plant}, {rate:g} a sentence, margin {margin:g} pp",
@@ -185,21 +191,23 @@ def report(done: Sequence[tuple[Found, float]]) -> str:
     return "\n\n".join(
         (
             "False passes, the worst of the cells and its 95 % interval; below it the least coverage",
-            markdown(("loss", *map(str, SENTENCES)), lines),
+            markdown(("loss", *map(str, SENTENCES)), passes),
+            "False alarms: verdicts that more was lost; the same",
+            markdown(("loss", *map(str, SENTENCES)), alarms),
             "Passes when nothing became worse",
             markdown(("candidate", *map(str, SENTENCES[-4:])), power),
         )
     )
 
 
-def _worst(found: Sequence[Found], sentences: int) -> str:
+def _worst(found: Sequence[Found], sentences: int, wrong: Callable[[Found], int]) -> str:
     mine = [f for f in found if f.cell.sentences == sentences]
     if not mine:
         return "-"
-    worst = max(mine, key=lambda f: f.passes / f.runs)
-    _, high = proportion(worst.passes, worst.runs)
+    worst = max(mine, key=lambda f: wrong(f) / f.runs)
+    _, high = proportion(wrong(worst), worst.runs)
     covered = min((f.covered / f.judged for f in mine if f.judged), default=1.0)
-    return f"{worst.passes / worst.runs * 100:.1f} % (to {high * 100:.1f}); {covered * 100:.0f} %"
+    return f"{wrong(worst) / worst.runs * 100:.1f} % (to {high * 100:.1f}); {covered * 100:.0f} %"
 
 
 def main() -> None:
