@@ -8,8 +8,8 @@ E. Learned-Miller and P. Thomas, A new confidence interval for the mean of a bou
 For a share of sentences this is the exact interval of Clopper and Pearson: after n sentences without a difference, the
 share of sentences that differ may still be 1 - 0.025 ** (1 / n), some 3.7 / n, at the end of a 95 % interval.
 
-What the unseen sentence costs has to be assumed, as nothing in the data bounds it. At the lower end, which says how much
-may be lost, it is one of the corpus's average size in which nothing is found any more, or a single entity with wrong
+What the unseen sentence costs has to be assumed, as nothing in the data bounds it. At the lower end, which says how
+much may be lost, it is one of the corpus's average size in which nothing is found any more, or a single entity with wrong
 ends if that costs more. At the upper end, which says how much is lost at least, one entity is gained. It is more where
 the differences that were seen suggest more. A few seen losses may all be small ones by chance, where whole sentences
 are lost and sizes are skewed. How large an unseen one is then follows from the sizes of all sentences, not from those
@@ -80,9 +80,9 @@ def unseen(one: np.ndarray, two: np.ndarray, *, whole: bool = True) -> tuple[np.
     """Counts of one further, hypothetical sentence, which `one` gets right and `two` wrong.
 
     `two` finds nothing in it: in a `whole` sentence of average size, or one entity with wrong ends if that costs more;
-    else in a sentence of one entity. Its cost is the difference of its `share`. After losses were seen it is at least `typical_loss`, and at least what
-    makes the interval right to second order: their third moment over their second, which is 1 for losses of one size
-    and more where some are larger.
+    else in a sentence of one entity. Its cost is the difference of its `share`. After losses were seen it is at least
+    `typical_loss`, and at least what makes the interval right to second order: their third moment over their second,
+    which is 1 for losses of one size and more where some are larger.
     """
     gold = one[:, 2]
     size = float(gold.sum() / (gold > 0).sum())
