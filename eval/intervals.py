@@ -9,13 +9,13 @@ For a share of sentences this is the exact interval of Clopper and Pearson: afte
 share of sentences that differ may still be 1 - 0.025 ** (1 / n), some 3.7 / n, at the end of a 95 % interval.
 
 What the unseen sentence costs has to be assumed, as nothing in the data bounds it. At the lower end, which says how
-much may be lost, it is one of the corpus's average size in which nothing is found any more, or a single entity with wrong
-ends if that costs more. At the upper end, which says how much is lost at least, one entity is gained. It is more where
-the differences that were seen suggest more. A few seen losses may all be small ones by chance, where whole sentences
-are lost and sizes are skewed. How large an unseen one is then follows from the sizes of all sentences, not from those
-few: the ratio of their third moment to the second, which corrects the interval for skewness (compare P. Hall, On the
-removal of skewness by transformation, Journal of the Royal Statistical Society B 54, 1992), is taken over all
-sentences. `studies/f1.py` counts false passes, false alarms and misses for losses by entity and by sentence.
+much may be lost, it is one of the corpus's average size in which nothing is found any more, or a single entity with
+wrong ends if that costs more. At the upper end, which says how much is lost at least, one entity is gained. It is more
+where the differences that were seen suggest more. A few seen losses may all be small ones by chance, where whole
+sentences are lost and sizes are skewed. How large an unseen one is then follows from the sizes of all sentences, not
+from those few: the ratio of their third moment to the second, which corrects the interval for skewness (compare P.
+Hall, On the removal of skewness by transformation, Journal of the Royal Statistical Society B 54, 1992), is taken over
+all sentences. `studies/f1.py` counts false passes, false alarms and misses for losses by entity and by sentence.
 """
 
 from __future__ import annotations
