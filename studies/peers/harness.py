@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 from common import artifact_of  # noqa: E402
 from original import some_texts  # noqa: E402
 from slimner.core.machine import thread_environment  # noqa: E402
+from slimner.core.store import directory_in_place  # noqa: E402
 from slimner.variants import resolve_checkpoint  # noqa: E402
 
 ENVIRONMENTS = {
@@ -44,6 +45,8 @@ WORKERS = 2
 CLIENTS = 5
 ROUNDS = 3
 OURS = "slimner, onnx-int8"
+ORIGINAL = "ModelScope in Flask's server (the original)"
+MODEL = "model"
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -60,7 +63,7 @@ PEERS = (
     Peer("OpenVINO INT8, Gunicorn preload", "openvino-int8", "openvino", "preload"),
     Peer("CTranslate2 INT8, Gunicorn sync", "ctranslate2-int8", "optimum", "sync"),
     Peer("ModelScope, torch dynamic INT8, Gunicorn preload", "modelscope-int8", "modelscope", "preload"),
-    Peer("ModelScope in Flask's server (the original)", "modelscope-fp32", "modelscope", "flask"),
+    Peer(ORIGINAL, "modelscope-fp32", "modelscope", "flask"),
     Peer("torch dynamic INT8", "torch-int8", "openvino"),
     Peer("torch bf16", "torch-bf16", "openvino"),
     Peer("torch FP32", "torch-fp32", "openvino"),
@@ -128,12 +131,12 @@ class Harness:
     def model(self, peer: Peer) -> Path:
         """What an engine serves from, built at the first call."""
         name = peer.engine if not peer.engine.startswith("modelscope") else "modelscope"
-        out = self.work / "models" / name
+        out = self.work / "models" / self.checkpoint.name / name
         if not out.exists():
             say(f"building {name}")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self._peer(peer, "build", str(self.checkpoint), str(out), str(self.calibration))
-        return out
+            with directory_in_place(out) as directory:
+                self._peer(peer, "build", str(self.checkpoint), str(directory / MODEL), str(self.calibration))
+        return out / MODEL
 
     def _peer(self, peer: Peer, task: str, *arguments: str) -> str:
         command = [str(self.python(peer.environment)), str(HERE / "peer.py"), task, peer.engine, *arguments]

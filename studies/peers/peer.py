@@ -25,6 +25,7 @@ Predict = Callable[[str], list[Entity]]
 
 THREADS = 1
 LONGEST = 512
+MODELSCOPES = 128  # tokens to which its pipeline pads every text unless a model's configuration says otherwise
 CALIBRATION = 100
 
 
@@ -231,7 +232,7 @@ def build_modelscope(checkpoint: str, out: Path, texts: list[str]) -> None:
     vocabulary = json.loads((Path(checkpoint) / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     file = out.parent / "vocab.txt"
     file.write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)) + "\n", encoding="utf-8")
-    full_size(out, file, longest=LONGEST)
+    full_size(out, file, longest=MODELSCOPES)
 
 
 def _load_modelscope(model: Path, *, int8: bool) -> Predict:

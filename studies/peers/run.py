@@ -17,8 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import OURS, PEERS, ROUNDS, WORKERS, Harness, Peer, Served, say
-from peer import lines, time_it
+from harness import ORIGINAL, OURS, PEERS, ROUNDS, WORKERS, Harness, Peer, Served, say
+from peer import MODELSCOPES, lines, time_it
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -95,8 +95,9 @@ def bound(found: Explanation, engines: dict[str, list[float]], served: dict[str,
     if peers := {name: statistics.median(times) for name, times in engines.items() if name != OURS}:
         best = min(peers, key=peers.__getitem__)
         lines.append(
-            f"The best peer in process, {best}, takes {peers[best]:.1f} ms: nothing that does these products is more "
-            f"than {peers[best] / least:.1f} times as fast, and slimner is {peers[best] / found.ms:.2f} times as fast."
+            f"The best peer in process, {engine_of(best)}, takes {peers[best]:.1f} ms: nothing that does these "
+            f"products is more than {peers[best] / least:.1f} times as fast, and slimner is "
+            f"{peers[best] / found.ms:.2f} times as fast."
         )
     if rates := {name: statistics.median(s.qps for s in each) for name, each in served.items() if name != OURS}:
         best, ours = max(rates, key=rates.__getitem__), statistics.median(s.qps for s in served[OURS])
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--checkpoint", default="synthetic:bert-base-chinese")
     parser.add_argument("--seconds", type=int, default=8, help="length of each load")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured ({ROUNDS})")
     parser.add_argument("--peers", default="", help="engines, separated by commas; without it all")
     parser.add_argument("--only", choices=("services", "engines"), help="measure only these")
     parser.add_argument("--make", action="store_true", help="make environments and models, and measure nothing")
@@ -134,7 +136,7 @@ def main() -> None:
     engines: dict[str, list[float]] = {}
     told: dict[str, list[list[tuple[int, int, str]]]] = {}
     served: dict[str, list[Served]] = {}
-    for number in range(ROUNDS):
+    for number in range(given.rounds):
         order: list[Peer | None] = [None, *peers]
         for peer in order if number % 2 == 0 else reversed(order):
             name = peer.title if peer else OURS
@@ -145,23 +147,26 @@ def main() -> None:
             if given.only != "engines" and (peer is None or peer.server):
                 served.setdefault(name, []).append(harness.serve(peer))
     say("what bounds slimner")
-    page = page_of(harness, peers, engines, told, served)
+    page = page_of(harness, peers, engines, told, served, rounds=given.rounds)
     if given.out:
         write_text(given.out, page)
     print(page)
 
 
+def engine_of(title: str) -> str:
+    """The title of a peer without how it is served."""
+    return title.partition(", Gunicorn")[0].partition(" in Flask")[0]
+
+
 def engine_table(engines: dict[str, list[float]], told: dict[str, list[list[tuple[int, int, str]]]]) -> str:
-    """Time a text of every bare engine, and how many texts it answers as torch in FP32 does."""
-    reference = told.get("torch FP32")
+    """Time a text of every bare engine, and how many texts it answers as the same weights do in FP32."""
     lines = []
     for name, values in sorted(engines.items(), key=lambda item: statistics.median(item[1])):
-        same = "-"
-        if reference and "ModelScope" not in name and name != OURS:
+        same, reference = "-", told.get(ORIGINAL if "ModelScope" in name else "torch FP32")
+        if reference and name != OURS:
             same = f"{sum(a == b for a, b in zip(told[name], reference, strict=True))} of {len(reference)}"
-        title = name if "ModelScope" in name else name.partition(",")[0]
-        lines.append((title, _rounds(values, 1), _ratio(engines[OURS], values), same))
-    return markdown(("engine", "p50 a text, ms", "slimner over it", "texts answered as torch FP32 does"), lines)
+        lines.append((engine_of(name), _rounds(values, 1), _ratio(engines[OURS], values), same))
+    return markdown(("engine", "p50 a text, ms", "slimner over it", "texts answered as in FP32"), lines)
 
 
 def page_of(
@@ -170,9 +175,16 @@ def page_of(
     engines: dict[str, list[float]],
     told: dict[str, list[list[tuple[int, int, str]]]],
     served: dict[str, list[Served]],
+    *,
+    rounds: int,
 ) -> str:
     """The page of evidence."""
-    but = " but ModelScope, which has a RaNER of the same size" if any("modelscope" in p.engine for p in peers) else ""
+    but = ""
+    if any("modelscope" in peer.engine for peer in peers):
+        but = (
+            " but ModelScope:\nit has a RaNER of the same size, and its pipeline pads every text to "
+            f"{MODELSCOPES} tokens, as it does by default"
+        )
     services = engine_lines = ""
     if served:
         figures, ratios = service_tables(served)
@@ -206,7 +218,7 @@ The same BERT-base weights (random, {harness.name}) and {len(harness.texts.read_
 Chinese sentences of up to 50 characters for all{but}.
 Two workers of one thread each; Flask's own server has one process with
 threads. The load is wrk's, {harness.seconds} s each; memory is the
-summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {ROUNDS}
+summed PSS of `/proc/PID/smaps_rollup`. Services take turns, in {rounds}
 rounds.
 {services}{engine_lines}
 ## What bounds it
