@@ -93,11 +93,11 @@ def bound(found: Explanation, engines: dict[str, list[float]], served: dict[str,
         f"at least {least:.1f} ms."
     ]
     if peers := {name: statistics.median(times) for name, times in engines.items() if name != OURS}:
-        best = min(peers, key=peers.__getitem__)
+        best, own = min(peers, key=peers.__getitem__), statistics.median(engines[OURS])
         lines.append(
             f"The best peer in process, {engine_of(best)}, takes {peers[best]:.1f} ms: nothing that does these "
             f"products is more than {peers[best] / least:.1f} times as fast, and slimner is "
-            f"{peers[best] / found.ms:.2f} times as fast."
+            f"{peers[best] / own:.2f} times as fast."
         )
     if rates := {name: statistics.median(s.qps for s in each) for name, each in served.items() if name != OURS}:
         best, ours = max(rates, key=rates.__getitem__), statistics.median(s.qps for s in served[OURS])
