@@ -218,6 +218,12 @@ def distillation(session: nox.Session) -> None:
 
 
 @nox.session
+def tuning(session: nox.Session) -> None:
+    """Whether `slimner tune` finds a better onnx-int8: two hours at most, quiet; goes on where it stopped."""
+    _study(session, "tuning")
+
+
+@nox.session
 def original(session: nox.Session) -> None:
     """The tables of docs/evidence/original.md, for a model of BERT-base size; half an hour."""
     _study(session, "original", "--out", "docs/evidence/original.md")
