@@ -44,6 +44,7 @@ TEXTS, TOKENS = 12, 128
 FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
 MOST_LAYERS = 6
 F1 = "F1"
+EVERYTHING = "everything was tried"
 
 
 class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ def tune(
     layers = search.sensitivities(best)
     trials: list[Trial] = []
     failed: list[str] = []
-    ended = "everything was tried"
+    ended = EVERYTHING
     for change, for_accuracy in _changes(layers, missing=F1 in default.misses):
         if for_accuracy and F1 not in best.misses:
             continue
@@ -137,7 +138,7 @@ def tune(
         failed=tuple(failed),
         misses=tuple(sorted(best.misses | search.beyond)),
         ended=ended,
-        found=_found(best, trials),
+        found=_found(default, best, trials, whole=ended == EVERYTHING),
     )
 
 
@@ -179,12 +180,14 @@ def _trial(candidate: _Candidate, *, kept: bool, why: str, verdicts: tuple[Metri
     )
 
 
-def _found(best: _Candidate, trials: Sequence[Trial]) -> str:
+def _found(default: _Candidate, best: _Candidate, trials: Sequence[Trial], *, whole: bool) -> str:
     measured = sum(bool(trial.verdicts) for trial in trials)
     tried = f"{len(trials)} changes tried, {measured} of them measured in pairs"
     if not str(best.tuning):
-        return f"Nothing better than the default was found: {tried}."
-    return f"Better than the default: {best.tuning} ({tried})."
+        so_far = "" if whole else " before the budget ended"
+        return f"Nothing better than the default was found{so_far}: {tried}."
+    meets = default.misses and not best.misses
+    return f"{'Meets the policy, unlike' if meets else 'Better than'} the default: {best.tuning} ({tried})."
 
 
 class _Search:

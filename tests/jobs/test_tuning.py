@@ -98,7 +98,7 @@ def test_the_default_is_in_place_when_there_is_no_time_and_others_are_not_overwr
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["tuning"] == ""
-    assert "Nothing better than the default" in record["found"]
+    assert "Nothing better than the default was found before the budget ended: 0 changes" in record["found"]
     assert "budget" in record["ended"]
     assert verify(out).manifest.name == record["artifact"]
     foreign = tmp_path / "foreign"
@@ -160,6 +160,7 @@ def test_layers_go_to_fp32_until_f1_is_within_the_policy_and_an_interrupted_sear
     assert made.trials[-1].f1 is not None
     assert made.trials[-1].f1.low >= -2.0
     assert made.tuning.endswith("in FP32")
+    assert made.found.startswith("Meets the policy, unlike the default: ")
     assert made.exit_code == 0
     assert verify(out).manifest.name == made.artifact != default
     with pytest.raises(ArtifactError, match="exists"):
