@@ -334,14 +334,14 @@ def batching(session: nox.Session) -> None:
 @nox.session
 def parity(session: nox.Session) -> None:
     """Entities of CRF checkpoints against ModelScope's pipeline: -- --vocab FILE --train FILE --texts FILE FILE."""
-    session.install(TORCH, "-e", ".[lab,modelscope]", "modelscope[framework]")
+    session.install(TORCH, "-e", ".[lab]")
     session.run("python", "studies/parity.py", "--out", "docs/evidence/parity.md", *session.posargs)
 
 
 @nox.session
 def agreement(session: nox.Session) -> None:
-    """The table of docs/evidence/agreement.md: slimner beside transformers, Optimum and ModelScope."""
-    session.install(TORCH, "-e", ".[lab,modelscope]", "modelscope[framework]")
+    """The table of docs/evidence/agreement.md: slimner beside transformers, Optimum and ModelScope: -- --raner DIR."""
+    session.install(TORCH, "-e", ".[lab]")
     session.run("python", "studies/agreement.py", "--out", "docs/evidence/agreement.md", *session.posargs)
 
 

@@ -1,25 +1,26 @@
 """The same checkpoint and corpus through slimner and through the libraries a checkpoint comes from; every difference.
 
-    python studies/agreement.py --raner DIR --out docs/evidence/agreement.md
+    python studies/agreement.py --raner DIR [--environments DIRECTORY] --out docs/evidence/agreement.md
 
 The embedded checkpoint goes through transformers' pipeline with each aggregation strategy and through Optimum's ONNX
-pipeline; the RaNER directory (studies/raner.py trains a small one) through ModelScope's. F1 is micro-averaged over
-exact spans with their types. A text on which the two differ is put into the first class that explains it; exit code 1
-if one is left unexplained.
+pipeline; the RaNER directory (`studies/parity.py --keep` leaves a small trained one) through ModelScope's. F1 is
+micro-averaged over exact spans with their types. A text on which the two differ is put into the first class that
+explains it; exit code 1 if one is left unexplained.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common import artifact_of, where_and_when
+from environments import ask, python_of
 from slimner import zoo
 from slimner.core.cache import cache_directory
 from slimner.core.store import write_text
@@ -65,22 +66,18 @@ class Account:
         return 2 * right / (sum(map(len, found)) + sum(map(len, self.gold)))
 
     def line(
-        self, name: str, answer: Callable[[str], Entities], *, fuses: bool = False
+        self, name: str, answers: Sequence[Entities | None], *, fuses: bool = False
     ) -> tuple[tuple[str, ...], collections.Counter[str]]:
-        """A line of the table, and the texts that differ by class.
+        """A line of the table, and the texts that differ by class. The answer to a text is None where it raised.
 
         `fuses` says that the other takes all between two spaces for one word.
         """
         say(name)
         found: list[Entities] = []
         differ: collections.Counter[str] = collections.Counter()
-        for text, ours in zip(self.texts, self.ours, strict=True):
-            try:
-                theirs, raised = answer(text), False
-            except Exception:  # whatever it raises is what is looked for
-                theirs, raised = set(), True
-            found.append(theirs)
-            if raised:
+        for text, ours, theirs in zip(self.texts, self.ours, answers, strict=True):
+            found.append(theirs or set())
+            if theirs is None:
                 differ["raised"] += 1
             elif theirs != ours:
                 kind = "fused" if fuses else self.classify(text, ours, theirs)
@@ -125,31 +122,29 @@ class Account:
         return "other"
 
 
-def by_pipeline(pipe: Any, strategy: str) -> Callable[[str], Entities]:
-    """Entities of a token-classification pipeline as transformers has it."""
-
-    def answer(text: str) -> Entities:
-        found = pipe(text)
-        if strategy != "none":
-            return {(int(e["start"]), int(e["end"]), str(e["entity_group"])) for e in found}
-        # one dictionary a token that is not O: its tags are read as they stand
-        tags, places, last = [], [], -1
-        for token in found:
-            if token["index"] != last + 1:
-                tags.append("O")
-                places.append((0, 0))
-            tags.append(str(token["entity"]))
-            places.append((int(token["start"]), int(token["end"])))
-            last = token["index"]
-        return {(places[a][0], places[b - 1][1], kind) for a, b, kind in spans(tags)}
-
-    return answer
+def entities_of(found: Sequence[Mapping[str, Any]], strategy: str) -> Entities:
+    """Entities of what a token-classification pipeline of transformers gives."""
+    if strategy != "none":
+        return {(int(e["start"]), int(e["end"]), str(e["entity_group"])) for e in found}
+    # one dictionary a token that is not O: its tags are read as they stand
+    tags, places, last = [], [], -1
+    for token in found:
+        if token["index"] != last + 1:
+            tags.append("O")
+            places.append((0, 0))
+        tags.append(str(token["entity"]))
+        places.append((int(token["start"]), int(token["end"])))
+        last = token["index"]
+    return {(places[a][0], places[b - 1][1], kind) for a, b, kind in spans(tags)}
 
 
-def of_transformers(corpus: Corpus) -> tuple[str, collections.Counter[str]]:
+def of_others(outcomes: Sequence[Mapping[str, Any]], read: Callable[[Any], Entities]) -> list[Entities | None]:
+    """Entities by text of what others.py answers; None where the other library raised an error."""
+    return [None if one["found"] is None else read(one["found"]) for one in outcomes]
+
+
+def of_transformers(python: Path, corpus: Corpus) -> tuple[str, collections.Counter[str]]:
     """The table of the embedded checkpoint."""
-    from optimum.onnxruntime import ORTModelForTokenClassification
-    from optimum.pipelines import pipeline as optimum_pipeline
     from transformers import AutoTokenizer, pipeline
 
     directory = str(zoo.checkpoint())
@@ -166,40 +161,29 @@ def of_transformers(corpus: Corpus) -> tuple[str, collections.Counter[str]]:
         line = (f"slimner {variant}", found, f"{other.f1(other.ours) * 100:.2f}", change)
         lines.append((*line, f"{same} of {len(other.ours)}", differ))
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    with tempfile.TemporaryDirectory() as place:
-        ORTModelForTokenClassification.from_pretrained(directory, export=True).save_pretrained(place)
-        tokenizer.save_pretrained(place)
-        exported = ORTModelForTokenClassification.from_pretrained(place)
-        for name, make, model in (("transformers", pipeline, directory), ("Optimum ONNX", optimum_pipeline, exported)):
-            for strategy in STRATEGIES if make is pipeline else STRATEGIES[:2]:
-                given: dict[str, Any] = {"model": model, "tokenizer": tokenizer, "aggregation_strategy": strategy}
-                if make is optimum_pipeline:
-                    given["accelerator"] = "ort"
-                pipe = make("token-classification", **given)
-                line, differ = account.line(
-                    f"{name}, {strategy}",
-                    by_pipeline(pipe, strategy),
-                    fuses=strategy in STRATEGIES[2:]
-                    and not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None),
-                )
-                lines.append(line)
-                total += differ
+    fused = not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
+    for strategy in STRATEGIES:
+        pipe = pipeline("token-classification", directory, tokenizer=tokenizer, aggregation_strategy=strategy)
+        answers = [entities_of(pipe(text), strategy) for text in account.texts]
+        line, differ = account.line(f"transformers, {strategy}", answers, fuses=fused and strategy in STRATEGIES[2:])
+        lines.append(line)
+        total += differ
+    for strategy, outcomes in ask(python, "optimum", directory, *STRATEGIES[:2], texts=account.texts).items():
+        answers = of_others(outcomes, functools.partial(entities_of, strategy=strategy))
+        line, differ = account.line(f"Optimum ONNX, {strategy}", answers)
+        lines.append(line)
+        total += differ
     return markdown(HEADINGS, lines), total
 
 
-def of_modelscope(directory: Path, corpus: Corpus) -> tuple[str, collections.Counter[str]]:
+def of_modelscope(python: Path, directory: Path, corpus: Corpus) -> tuple[str, collections.Counter[str]]:
     """The table of a RaNER directory."""
-    from modelscope.pipelines import pipeline
-
     source = resolve_checkpoint(str(directory), LoadOptions(allow_pickle=True))
     path = build(source, VARIANTS.get("fp32"), cache=cache_directory(), timeout_s=1800)[0].path
     account = Account(open_predictor(path, threads=1), corpus)
-    ner: Any = pipeline("named-entity-recognition", model=str(directory), device="cpu")
-
-    def answer(text: str) -> Entities:
-        return {(int(e["start"]), int(e["end"]), str(e["type"])) for e in ner(text)["output"]}
-
-    line, differ = account.line("ModelScope", answer)
+    outcomes = ask(python, "modelscope", directory, texts=account.texts)
+    read = of_others(outcomes, lambda found: {(e["start"], e["end"], e["type"]) for e in found})
+    line, differ = account.line("ModelScope", read)
     return markdown(HEADINGS, [own_line("slimner fp32", account), line]), differ
 
 
@@ -224,12 +208,18 @@ def main() -> None:
     """Compare and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raner", type=Path, required=True, help="a trained directory of the kind transformer-crf")
+    parser.add_argument("--environments", type=Path, default=Path(".peers/environments"), help="kept environments")
     parser.add_argument("--corpus", default="news-zh", help="labelled sentences")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     corpus = read_corpus(given.corpus)
-    first, one = of_transformers(corpus)
-    second, two = of_modelscope(given.raner, corpus)
+    pythons = {name: python_of(name, given.environments) for name in ("optimum", "modelscope")}
+    first, one = of_transformers(pythons["optimum"], corpus)
+    second, two = of_modelscope(pythons["modelscope"], given.raner, corpus)
+    theirs = "; ".join(
+        f"of {name}: " + ", ".join(f"{library} {version}" for library, version in ask(python, "versions").items())
+        for name, python in pythons.items()
+    )
     classes = one + two
     write_text(
         given.out,
@@ -237,7 +227,7 @@ def main() -> None:
 
 Made by `nox -s agreement` (`studies/agreement.py`), not edited by hand.
 
-{where_and_when()}
+{where_and_when()} Optimum's and ModelScope's pipelines run in environments of their own ({theirs}).
 
 Corpus {corpus.name}: {len(corpus.sentences)} sentences, {sum(len(spans(s.tags)) for s in corpus.sentences):,} entities.
 F1 is micro-averaged over exact spans and types. A pipeline that raises on a text has found nothing in it.

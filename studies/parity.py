@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import argparse
 import collections
-import os
+import json
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import raner
 from common import where_and_when
+from environments import ask, python_of
 from slimner.core.cache import cache_directory
 from slimner.core.store import write_text
+from slimner.eval import read_corpus
 from slimner.reports.tables import markdown
 from slimner.variants import VARIANTS, LoadOptions, Predictor, open_predictor, read_manifest, resolve_checkpoint
 from slimner.variants.building import build
@@ -61,70 +62,33 @@ class Outcome(msgspec.Struct):
     raised: str = ""
 
 
-def by_modelscope(directory: Path, texts: list[str]) -> list[Outcome]:
+def by_modelscope(python: Path, directory: Path, texts: list[str]) -> list[Outcome]:
     """What ModelScope's pipeline answers, text by text."""
-    from modelscope.pipelines import pipeline
-
-    ner: Any = pipeline("named-entity-recognition", model=str(directory), device="cpu")
-    outcomes = []
-    for text in texts:
-        try:
-            answer = ner(text)["output"]
-            outcomes.append(Outcome(entities=[(int(e["start"]), int(e["end"]), str(e["type"])) for e in answer]))
-        except Exception as error:  # whatever it raises is what is looked for
-            outcomes.append(Outcome(raised=f"{type(error).__name__}: {error}".partition("\n")[0][:70]))
-    return outcomes
+    return [
+        Outcome(entities=None, raised=one["raised"])
+        if one["found"] is None
+        else Outcome(entities=[(e["start"], e["end"], e["type"]) for e in one["found"]])
+        for one in ask(python, "modelscope", directory, texts=texts)
+    ]
 
 
-def tags_of(directory: Path, texts: list[str]) -> Any:
-    """Its logits and decoded tags for one text, by its own model and preprocessor; None where it raises."""
-    import torch
-    from modelscope.models import Model
-    from modelscope.preprocessors import Preprocessor
-
-    model = Model.from_pretrained(str(directory), device="cpu").eval()
-    preprocess = Preprocessor.from_pretrained(str(directory))
-    for text in texts:
-        try:
-            inputs = preprocess(text)
-            inputs.pop("text")
-            with torch.no_grad():
-                output = model.postprocess(model(**inputs))
-            count = int(output.label_mask.sum())
-            yield (
-                output.logits[0, :count].numpy(),
-                output.predictions[0][output.label_mask[0].bool()].numpy(),
-            )
-        except Exception:
-            yield None
-
-
-def crf_agrees() -> int:
-    """Random sequences on which our Viterbi, five at once, and the CRF in torch agree; AssertionError if not."""
-    import torch
-    from modelscope.models.nlp.heads.crf_head import CRF
-
-    torch.manual_seed(2)
-    for count in range(100):
-        tags = 1 + count % 40
-        crf = CRF(tags, batch_first=True)
-        torch.nn.init.normal_(crf.transitions)
-        batch = [torch.randn(1, 1 + (5 * count + 17 * i) % 97, tags) for i in range(5)]
-        arrays = (crf.transitions, crf.start_transitions, crf.end_transitions)
-        found = viterbi([emissions[0].numpy() for emissions in batch], *(a.detach().numpy() for a in arrays))
-        for emissions, path in zip(batch, found, strict=True):
-            assert (crf.decode(emissions)[0, 0].numpy() == path).all()
-    return 500
+def crf_agrees(python: Path) -> int:
+    """Random sequences on which our Viterbi, five at once, and ModelScope's CRF agree; AssertionError if not."""
+    cases = ask(python, "crf")
+    for case in cases:
+        scores = [np.asarray(part, dtype=np.float32) for part in case["scores"]]
+        found = viterbi([np.asarray(emissions, dtype=np.float32) for emissions in case["emissions"]], *scores)
+        for ours, theirs in zip(found, case["paths"], strict=True):
+            assert ours.tolist() == theirs
+    return sum(len(case["paths"]) for case in cases)
 
 
 def compare(
-    name: str, directory: Path, texts: list[str], longest: int, variants: Sequence[str]
+    python: Path, name: str, directory: Path, texts: list[str], longest: int, variants: Sequence[str]
 ) -> tuple[list[str], int]:
     """Lines of the page about one directory, and how many answered texts differ in an exact variant."""
     say(f"{name}: ModelScope")
-    begun = time.monotonic()
-    theirs = by_modelscope(directory, texts)
-    spent = time.monotonic() - begun
+    theirs = by_modelscope(python, directory, texts)
     source = resolve_checkpoint(str(directory), LoadOptions(allow_pickle=True))
     artifacts = {}
     for variant in variants:
@@ -142,7 +106,7 @@ def compare(
         f"{source.architecture}, {source.parameters / 1e6:.1f} million parameters, tags in {source.labels.scheme}, "
         f"decoding {source.labels.decoding}. {len(texts)} texts of 0 to {max(map(len, texts)):,} characters: "
         f"ModelScope answers {len(answered)} in full with {found:,} entities, cuts {len(cut)} at {longest} tokens, and "
-        f"raises on {len(raised)} ({spent:.0f} s in all). slimner answers all {len(texts)}.",
+        f"raises on {len(raised)}. slimner answers all {len(texts)}.",
         markdown(("what ModelScope raised", "texts"), [(what, str(n)) for what, n in reasons.most_common()])
         if reasons
         else "It raised nothing.",
@@ -183,7 +147,7 @@ def compare(
             rows,
         )
     )
-    lines.append(scores_line(directory, predictors["fp32"], [texts[i] for i in answered[:SCORED]]))
+    lines.append(scores_line(python, directory, predictors["fp32"], [texts[i] for i in answered[:SCORED]]))
     return lines, bad
 
 
@@ -207,13 +171,13 @@ def classify(
     return "ill-formed tags" if whole < sum(tag != "O" for tag in tags) else "other"
 
 
-def scores_line(directory: Path, predictor: Predictor, texts: list[str]) -> str:
+def scores_line(python: Path, directory: Path, predictor: Predictor, texts: list[str]) -> str:
     """How far scores and decoded tags of the two are apart on the texts that both answer."""
     worst, units, same = 0.0, 0, 0
-    for text, theirs in zip(texts, tags_of(directory, texts), strict=True):
+    for text, theirs in zip(texts, ask(python, "modelscope-tags", directory, texts=texts), strict=True):
         if theirs is None:
             continue
-        logits, tags = theirs
+        logits, tags = (np.asarray(theirs[name]) for name in ("logits", "tags"))
         encoding = predictor.encode(text)
         mine = predictor.logits(encoding)[units_of(encoding, text)[0]]
         if mine.shape != logits.shape:
@@ -225,6 +189,14 @@ def scores_line(directory: Path, predictor: Predictor, texts: list[str]) -> str:
         f"On {len(texts)} of the texts, scores of fp32 and ModelScope's differ by at most {worst:.2g}, and {same:,} of "
         f"{units:,} tags are equal."
     )
+
+
+def trained(python: Path, place: Path, vocabulary: Path, data: Path, steps: int) -> Path:
+    """A small directory, trained on a column file."""
+    sentences = [([s.text[a:b] for a, b in s.tokens], s.tags) for s in read_corpus(str(data)).sentences]
+    examples = place / "examples.json"
+    examples.write_text(json.dumps(sentences), encoding="utf-8")
+    return Path(ask(python, "trained", place / "raner-small", vocabulary.absolute(), examples, steps, SMALL_CUT))
 
 
 def some(path: Path, count: int) -> list[str]:
@@ -248,49 +220,49 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="a column file to train the small one on")
     parser.add_argument("--texts", type=Path, nargs=2, required=True, help="short and long texts, one a line")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8.0, help="how long the small one is trained")
+    parser.add_argument("--steps", type=int, default=600, help="how long the small one is trained")
+    parser.add_argument("--environments", type=Path, default=Path(".peers/environments"), help="kept environments")
     parser.add_argument("--small", type=Path, help="a small directory that is there already, in place of training one")
+    parser.add_argument("--keep", type=Path, help="where the small one is kept (for studies/agreement.py)")
     parser.add_argument("--short", type=int, default=480, help="texts taken from the first file")
     parser.add_argument("--full", type=int, default=60, help="how many of those go through the model of full size")
     parser.add_argument("--long", type=int, default=100, help="texts taken from the second file; a fifth for full size")
     given = parser.parse_args()
-    os.environ.setdefault("MODELSCOPE_CACHE", tempfile.gettempdir())
+    python = python_of("modelscope", given.environments)
     short, long = (some(path, count) for path, count in zip(given.texts, (given.short, given.long), strict=True))
-    say(f"Viterbi: {crf_agrees()} sequences")
+    say(f"Viterbi: {crf_agrees(python)} sequences")
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         say("making the directory of full size")
-        full = raner.full_size(place / "raner-base", given.vocab, longest=FULL_CUT)
-        small = given.small or raner.trained(
-            place / "raner-small", given.vocab, given.train, minutes=given.minutes, longest=SMALL_CUT
-        )
+        full = Path(ask(python, "full-size", place / "raner-base", given.vocab.absolute(), FULL_CUT))
+        small = given.small or trained(python, place, given.vocab, given.train, given.steps)
         first, bad = compare(
-            "Full size, random weights", full, [*ODD, *short[: given.full], *long[::5]], FULL_CUT, ("fp32", "onnx-int8")
+            *(python, "Full size, random weights", full, [*ODD, *short[: given.full], *long[::5]], FULL_CUT),
+            ("fp32", "onnx-int8"),
         )
         second, worse = compare(
-            "Small, trained",
-            small,
-            [*ODD, *short, *long],
-            SMALL_CUT,
+            *(python, "Small, trained", small, [*ODD, *short, *long], SMALL_CUT),
             ("fp32", "dynamic-int8", "onnx-fp32", "onnx-int8"),
         )
-    import modelscope
+        if given.keep:
+            shutil.copytree(small, given.keep)
 
     body = "\n\n".join((*first, *second))
-    minutes = (time.monotonic() - BEGUN) / 60
+    theirs = ", ".join(f"{name} {version}" for name, version in ask(python, "versions").items())
     before = ", with a small directory from an earlier run" if given.small else ""
     write_text(
         given.out,
         f"""# Entities against ModelScope's pipeline
 
-Made by `nox -s parity` (`studies/parity.py`) in {minutes:.0f} minutes{before}, not edited by hand.
+Made by `nox -s parity` (`studies/parity.py`){before}, not edited by hand.
 
-{where_and_when()} ModelScope {modelscope.__version__}.
+{where_and_when()} ModelScope's side runs in an environment of its own: {theirs}.
 
 Two `transformer-crf` directories, laid out as ModelScope lays out RaNER, go through ModelScope's
 `named-entity-recognition` pipeline and through slimner: {len(ODD)} odd texts (empty, white space, full width,
 emoji, traditional, other scripts, special tokens typed as text, very long) and lines of news,
-sentences and whole documents. The small one is a BERT of three layers of 128, trained on Chinese news for some minutes.
+sentences and whole documents. The small one is a BERT of three layers of 128, trained on Chinese news for
+{given.steps:,} steps.
 A CRF is decoded in numpy here, in torch there; on 500 random sequences of up to 40 tags, five at once, the two agree on
 every tag.
 

@@ -1,12 +1,14 @@
-"""Makes ModelScope directories of the kind `transformer-crf` (RaNER): one of full size, and a small trained one."""
+"""Makes ModelScope directories of the kind `transformer-crf` (RaNER): one of full size, and a small trained one.
+
+Runs in ModelScope's environment, without slimner (`others.py`).
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ LEARNING = (1e-3, 1e-2)  # of the network, of the CRF
 LONGEST_TRAINED = 60
 
 
-def bioes(tags: tuple[str, ...]) -> list[str]:
+def bioes(tags: Sequence[str]) -> list[str]:
     """IOB2 tags as BIOES tags."""
     result = []
     for tag, after in zip(tags, (*tags[1:], "O"), strict=True):
@@ -102,11 +104,12 @@ def full_size(directory: Path, vocabulary: Path, *, longest: int, **changes: Any
     return write_directory(directory, config.to_dict(), tensors_of(encoder, linear, crf), vocabulary, longest)
 
 
-def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, longest: int) -> Path:
-    """A BERT of three layers of 128 with a CRF, trained from nothing for some minutes on a column file."""
+def trained(
+    directory: Path, vocabulary: Path, sentences: Sequence[tuple[list[str], list[str]]], *, steps: int, longest: int
+) -> Path:
+    """A BERT of three layers of 128 with a CRF, trained from nothing on sentences: characters and their IOB2 tags."""
     import torch
     from modelscope.models.nlp.heads.crf_head import CRF
-    from slimner.eval import read_corpus
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     torch.manual_seed(1)
@@ -122,10 +125,9 @@ def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, lo
     linear = torch.nn.Linear(WIDTH, len(TAGS))
     crf = CRF(len(TAGS), batch_first=True)
     examples = []
-    for sentence in read_corpus(str(data)).sentences:
-        words = [sentence.text[a:b] for a, b in sentence.tokens][:LONGEST_TRAINED]
-        ids = [tokenizer.convert_tokens_to_ids(word.lower()) for word in words]
-        examples.append((ids, [TAGS.index(tag) for tag in bioes(sentence.tags[:LONGEST_TRAINED])]))
+    for words, names in sentences:
+        ids = [tokenizer.convert_tokens_to_ids(word.lower()) for word in words[:LONGEST_TRAINED]]
+        examples.append((ids, [TAGS.index(tag) for tag in bioes(names[:LONGEST_TRAINED])]))
     parts = [encoder, linear, crf]
     optimizer = torch.optim.AdamW(
         [
@@ -133,17 +135,17 @@ def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, lo
             {"params": list(crf.parameters()), "lr": LEARNING[1]},
         ]
     )
-    draw, begun, step, size = random.Random(1), time.monotonic(), 0, 32
+    draw, step, size = random.Random(1), 0, 32
     for part in parts:
         part.train()
-    while (spent := (time.monotonic() - begun) / 60) < minutes:
+    while step < steps:
         pool = draw.sample(examples, size * 20)
         pool.sort(key=lambda example: len(example[0]))  # like lengths together: less padding
         batches = [pool[i : i + size] for i in range(0, len(pool), size)]
         draw.shuffle(batches)
         for batch in batches:
             for group, peak in zip(optimizer.param_groups, LEARNING, strict=True):
-                group["lr"] = peak * min(1.0, (step + 1) / 100) * max(0.02, 1 - spent / minutes)
+                group["lr"] = peak * min(1.0, (step + 1) / 100) * max(0.02, 1 - step / steps)
             width = max(len(ids) for ids, _ in batch)
             ids = torch.zeros((len(batch), width + 2), dtype=torch.int64)
             tags = torch.zeros((len(batch), width), dtype=torch.int64)
@@ -160,20 +162,5 @@ def trained(directory: Path, vocabulary: Path, data: Path, *, minutes: float, lo
             torch.nn.utils.clip_grad_norm_([p for part in parts for p in part.parameters()], 1.0)
             optimizer.step()
             step += 1
-        print(f"{spent:5.1f} min  step {step}  loss {float(loss):.2f}", flush=True)
+        print(f"step {step} of {steps}, loss {float(loss):.2f}", flush=True)
     return write_directory(directory, config.to_dict(), tensors_of(encoder, linear, crf), vocabulary, longest)
-
-
-def main() -> None:
-    """Train a small directory."""
-    parser = argparse.ArgumentParser(description="Trains a small RaNER directory from nothing.")
-    parser.add_argument("--vocab", type=Path, required=True, help="vocab.txt of bert-base-chinese")
-    parser.add_argument("--train", type=Path, required=True, help="a column file")
-    parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--out", type=Path, required=True, help="directory to write; it must not exist")
-    given = parser.parse_args()
-    trained(given.out, given.vocab, given.train, minutes=given.minutes, longest=512)
-
-
-if __name__ == "__main__":
-    main()

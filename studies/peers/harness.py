@@ -23,24 +23,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from common import artifact_of  # noqa: E402
+from environments import python_of  # noqa: E402
 from original import some_texts  # noqa: E402
 from slimner.core.machine import thread_environment  # noqa: E402
 from slimner.core.store import directory_in_place  # noqa: E402
 from slimner.variants import resolve_checkpoint  # noqa: E402
 
-ENVIRONMENTS = {
-    "optimum": (
-        *("torch==2.13.0", "optimum-onnx[onnxruntime]>=0.1,<0.2", "transformers>=4.55,<4.58"),
-        *("ctranslate2>=4.5", "flask>=3", "gunicorn>=23"),
-    ),
-    "openvino": (
-        *("torch==2.13.0", "transformers>=5.5", "tokenizers", "openvino>=2025.0", "nncf>=2.14"),
-        *("flask>=3", "gunicorn>=23"),
-    ),
-    "modelscope": (
-        *("torch==2.13.0", "modelscope[framework]>=1.30", "transformers>=4.55,<4.58", "flask>=3", "gunicorn>=23"),
-    ),
-}
 WORKERS = 2
 CLIENTS = 5
 ROUNDS = 3
@@ -120,13 +108,7 @@ class Harness:
 
     def python(self, environment: str) -> Path:
         """The interpreter of an environment, which is made if it is not there."""
-        python = self.work / "environments" / environment / "bin" / "python"
-        if not (python.parent / "finished").exists():
-            say(f"environment {environment}")
-            subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[environment]], check=True)
-            (python.parent / "finished").touch()
-        return python
+        return python_of(environment, self.work / "environments")
 
     def model(self, peer: Peer) -> Path:
         """What an engine serves from, built at the first call."""
