@@ -41,7 +41,8 @@ CLASSES = {
     "behind it): the other library still makes an entity of them; slimner takes whole entities only, and the best "
     "well-formed sequence if the checkpoint asks for that decoding",
     "fused": "first, average and max work on words; if a tokenizer does not mark the parts of a word, the pipeline "
-    "takes everything between two spaces for one word, which in Chinese is the whole sentence",
+    "takes everything between two spaces for one word, which in Chinese is the whole sentence; every text on which "
+    "these strategies differ is counted here, without a look at each",
     "inside a word": "tags differ inside a word of several tokens: slimner takes the tag of the first token, as in "
     "training; the other library takes each token's, or averages over them",
     "offsets": "the same names at other places: the other library searches the text for them, or includes white space",
