@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import CheckpointError
+from .configuration import CONFIG, read
 from .fitness import require_whole
 from .variant import Model
 
@@ -46,10 +47,18 @@ def load_reference(directory: Path, *, attention: str | None = None, dtype: Any 
         ) from error
     except Exception as error:  # families check their configurations each in its own way
         raise CheckpointError(
-            f"{directory}: transformers cannot load it: {first_line(error)}", "save the checkpoint again"
+            f"{directory}: transformers cannot load it: {_unknown(directory, error) or first_line(error)}",
+            "save the checkpoint again",
         ) from error
     require_whole(directory, module, info)
     return module.eval()
+
+
+def _unknown(directory: Path, error: Exception) -> str:
+    """The key of config.json whose value a KeyError is about, in words; empty if there is none."""
+    config = read(directory / CONFIG, dict[str, Any])
+    keys = [key for key, value in config.items() if isinstance(error, KeyError) and error.args == (value,)]
+    return f"it does not know the '{config[keys[0]]}' that config.json has for '{keys[0]}'" if keys else ""
 
 
 def first_line(error: BaseException) -> str:

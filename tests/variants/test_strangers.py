@@ -214,7 +214,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
         "architecture BertSpanForTokenClassification, but model type 'bert' makes a BertForTokenClassification",
     ),
     "a width that heads do not divide": (configured(num_attention_heads=5), "transformers cannot load it"),
-    "an activation of nobody": (configured(hidden_act="nobody"), "transformers cannot load it: no 'nobody'"),
+    "an activation of nobody": (configured(hidden_act="nobody"), "'nobody' that config.json has for 'hidden_act'"),
 }
 
 
