@@ -211,8 +211,8 @@ many.
 """
     return f"""# Beside its peers
 
-Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()} An older release was measured on
-[a processor with AMX](peers-amx.md).
+Made by `nox -s peers` (`studies/peers/`), not edited by hand. {where_and_when()} Another machine:
+[an AMD processor without AMX](peers-amd.md).
 
 The same BERT-base weights (random, {harness.name}) and {len(harness.texts.read_text(encoding="utf-8").splitlines())}
 Chinese sentences of up to 50 characters for all{but}.
