@@ -9,6 +9,7 @@ A part is cut to what its state vouches for before anything is added, so it neve
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Sequence
@@ -182,6 +183,8 @@ class FileOutput(Output):
         else:
             os.replace(self._part, self._out)
         self._state.unlink(missing_ok=True)
+        for left in self._state.parent.glob(f".{glob.escape(self._state.name)}.*"):
+            left.unlink(missing_ok=True)  # of a start that was killed while it wrote its state
 
     def _left(self) -> State | None:
         """The state that an earlier start of the same work has left, if its part is there."""

@@ -108,6 +108,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
         with started(artifacts["onnx-int8"], texts, "--out", out) as process:
             if wait_for(process, part, int(size)):
                 process.kill()
+    (tmp_path / ".found.jsonl.part.json.k1lled00").write_text("{", encoding="utf-8")  # killed while writing its state
     if seed == 1:  # a part that a power cut left longer than what its state vouches for
         with part.open("ab") as file:
             file.write(b'{"line": 1, "te')

@@ -32,7 +32,7 @@ def test_the_leanest_variant_that_keeps_f1_wins_and_every_loser_has_a_reason() -
     decision = decide(rows, COMPLEXITY)
     assert decision.winner == "lean"
     assert "memory -82 %" in decision.because
-    assert "F1 within 0.5 pp (+0.00 pp, 95 % -0.23 to +0.23)" in decision.because
+    assert "F1 within 0.5 pp (+0.00 pp, 95 % -0.23 to +0.13)" in decision.because
     assert decision.losers["fp32"] == "400 MB, 5.7 times the winner's memory, and surely better in nothing else"
     assert decide(rows[:2], COMPLEXITY).losers["fp32"].startswith("400 MB, 4.4 times")
     assert set(decision.losers) == {"fp32", "plain"}
