@@ -42,7 +42,7 @@ def bench(artifact: Path, workload: str | None, repetitions: int, settings: Meas
         printing.print_json(report)
         return
     manifest = opened.manifest
-    row = measured_row(manifest.variant, report.measurements, report.workload.lengths, between_runs=report.between_runs)
+    row = measured_row(manifest.variant, report.measurements, report.workload.lengths, deviations=report.deviations)
     printing.say(f"{manifest.name}, {settings.threads} thread(s), {repetitions} timed processes", "")
     printing.show(stages(report.measurements[0]), Text(""), by_length([row]))
     printing.say("")

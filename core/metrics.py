@@ -101,23 +101,23 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return [one[0] for one, two in both if one and two], [two[0] for one, two in both if one and two]
 
     def spread(
-        self, measured: Sequence[MeasurementRecord], between: Mapping[str, float] | None = None
+        self, measured: Sequence[MeasurementRecord], deviations: Mapping[str, float] | None = None
     ) -> Spread | None:
         """The figure with its interval over processes; None if it was not measured, or from too few samples.
 
-        `between` has the relative deviation between runs that the machine has shown, by metric; of a timing that is not
+        `deviations` are the relative ones between runs that the machine has shown, by metric; of a timing that is not
         among them, one is assumed.
         """
         if self.samples and sum(len(record.clean) for record in measured) < self.samples:
             return None
-        return self.spread_of(self.values(measured), between)
+        return self.spread_of(self.values(measured), deviations)
 
-    def spread_of(self, values: Sequence[float], between: Mapping[str, float] | None = None) -> Spread | None:
+    def spread_of(self, values: Sequence[float], deviations: Mapping[str, float] | None = None) -> Spread | None:
         """The same from one value a process."""
         if self.difference:
             return spread_of_differences(values) if values else None
         assumed = ASSUMED if self.kind == "timing" else 0.0
-        return spread(values, drift=(between or {}).get(self.name, assumed)) if values else None
+        return spread(values, drift=(deviations or {}).get(self.name, assumed)) if values else None
 
 
 def latency(record: MeasurementRecord, q: float) -> float | None:

@@ -334,7 +334,7 @@ class RunSettings(Measuring, frozen=True, kw_only=True):
 class BenchReport(Record, frozen=True, kw_only=True):
     """What `slimner bench` measured of one artifact.
 
-    `between_runs` has the relative standard deviation between runs that the machine had shown before, by metric.
+    `deviations` between runs are relative standard ones that the machine had shown before, by metric.
     """
 
     machine: Machine
@@ -342,7 +342,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
     settings: Measuring
     measurements: tuple[MeasurementRecord, ...]
     notes: tuple[Note, ...]
-    between_runs: dict[str, float] = {}
+    deviations: dict[str, float] = {}
 
 
 class Commit(Record, frozen=True, kw_only=True):
@@ -359,7 +359,7 @@ class Commit(Record, frozen=True, kw_only=True):
 class Results(Record, frozen=True, kw_only=True):
     """One whole run; `corpus` is None if nothing could be scored, `commit` outside a git checkout.
 
-    `between_runs` has the relative standard deviation between runs that the machine had shown before, by metric.
+    `deviations` between runs are relative standard ones that the machine had shown before, by metric.
     The format's history is at the top of `store`.
     """
 
@@ -378,4 +378,4 @@ class Results(Record, frozen=True, kw_only=True):
     evaluations: tuple[EvaluationRecord, ...] = ()
     measurements: tuple[MeasurementRecord, ...] = ()
     failures: tuple[Failure, ...] = ()
-    between_runs: dict[str, float] = {}
+    deviations: dict[str, float] = {}

@@ -13,6 +13,7 @@ and a file of the old schema in `tests/core/old`):
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
@@ -47,6 +48,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed writers of a file have left beside it; only for a process that alone may write it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:

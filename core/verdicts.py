@@ -29,7 +29,7 @@ class Side(Record, frozen=True, kw_only=True):
     """One side of a comparison: a variant and its records.
 
     `measurements` are timed processes; in a paired comparison the i-th of both sides ran one after the other.
-    `between_runs` has the relative standard deviation between runs that the machine had shown before, by metric.
+    `deviations` between runs are relative standard ones that the machine had shown before, by metric.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Side(Record, frozen=True, kw_only=True):
     evaluation: EvaluationRecord | None = None
     measurements: tuple[MeasurementRecord, ...] = ()
     failures: tuple[Failure, ...] = ()
-    between_runs: dict[str, float] = msgspec.field(default_factory=dict)
+    deviations: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def sides(results: Results, label: str) -> dict[str, Side]:
@@ -65,7 +65,7 @@ def sides(results: Results, label: str) -> dict[str, Side]:
             evaluation=evaluations.get(variant),
             measurements=tuple(m for m in results.measurements if m.variant == variant and m.timed),
             failures=tuple(f for f in results.failures if f.variant == variant),
-            between_runs=results.between_runs,
+            deviations=results.deviations,
         )
     return found
 

@@ -305,7 +305,7 @@ def unmeasured(
         settings=settings,
         machine=machine,
         evaluation=evaluation,
-        between_runs=deviations(machine),
+        deviations=deviations(machine),
     )
 
 

@@ -54,5 +54,5 @@ def bench(
         settings=settings,
         measurements=tuple(records),
         notes=tuple(measurement_notes(records)),
-        between_runs=known,
+        deviations=known,
     )

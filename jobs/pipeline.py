@@ -102,7 +102,7 @@ class Pipeline:
             evaluations=tuple(evaluations),
             measurements=tuple(measurements),
             failures=tuple(self.failures),
-            between_runs=deviations(machine),
+            deviations=deviations(machine),
         )
         return msgspec.structs.replace(
             results,

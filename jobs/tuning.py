@@ -111,7 +111,7 @@ def tune(
     for change, for_accuracy in _changes(layers, missing=F1 in default.misses):
         if for_accuracy and F1 not in best.misses:
             continue
-        tuning = _joined(best.tuning, change)
+        tuning = best.tuning.joined(change)
         try:
             tried = search.tried(tuning, best)
         except _SpentError:
@@ -139,12 +139,6 @@ def tune(
         misses=tuple(sorted(best.misses | search.beyond)),
         ended=ended,
         found=_found(default, best, trials, whole=ended == EVERYTHING),
-    )
-
-
-def _joined(one: Tuning, other: Tuning) -> Tuning:
-    return Tuning(
-        fp32=tuple(dict.fromkeys((*one.fp32, *other.fp32))), fused=tuple(dict.fromkeys((*one.fused, *other.fused)))
     )
 
 

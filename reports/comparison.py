@@ -62,13 +62,13 @@ def measured_row(
     measured: Sequence[MeasurementRecord],
     lengths: Sequence[int],
     size_bytes: int | None = None,
-    between_runs: Mapping[str, float] | None = None,
+    deviations: Mapping[str, float] | None = None,
 ) -> Row:
-    """The figures that building and measuring give; `lengths` are those of the workload's texts, and `between_runs` is
-    the deviation between runs that the machine had shown, by metric."""
+    """The figures that building and measuring give; `lengths` are those of the workload's texts, and `deviations` are
+    those between runs that the machine had shown, by metric."""
     timed = [m for m in measured if m.timed]
     figures = {name: tuple(values) for name, metric in METRICS.items() if (values := metric.values(timed))}
-    spreads = {name: figure for name, metric in METRICS.items() if (figure := metric.spread(timed, between_runs))}
+    spreads = {name: figure for name, metric in METRICS.items() if (figure := metric.spread(timed, deviations))}
     if size_bytes:
         figures["size"] = (float(size_bytes),)
         spreads["size"] = Spread(value=float(size_bytes), low=None, high=None, processes=1)
@@ -91,7 +91,7 @@ def _row(variant: str, results: Results, base: EvaluationRecord | None, evaluati
     is_baseline = variant == results.settings.baseline
     size = build.size_bytes if build else None
     return msgspec.structs.replace(
-        measured_row(variant, measured, results.workload.lengths, size, results.between_runs),
+        measured_row(variant, measured, results.workload.lengths, size, results.deviations),
         baseline=is_baseline,
         f1=f1_interval(evaluation, seed=seed) if evaluation else None,
         change=f1_change(base, evaluation, seed=seed) if base and evaluation and not is_baseline else None,

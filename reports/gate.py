@@ -137,7 +137,7 @@ def _limit(side: Side, metric: Metric, value: float) -> Check:
         middle, low, high = interval.value, interval.low, interval.high
     elif metric is not F1:
         lengths = side.workload.lengths if side.workload else ()
-        row = measured_row(side.variant, side.measurements, lengths, side.size_bytes, side.between_runs)
+        row = measured_row(side.variant, side.measurements, lengths, side.size_bytes, side.deviations)
         if spread := row.spread(metric.name):
             middle, low, high = spread.value, spread.low, spread.high
     if middle is None:

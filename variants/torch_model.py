@@ -56,9 +56,11 @@ def load_reference(directory: Path, *, attention: str | None = None, dtype: Any 
 
 def _unknown(directory: Path, error: Exception) -> str:
     """The key of config.json whose value a KeyError is about, in words; empty if there is none."""
-    config = read(directory / CONFIG, dict[str, Any])
-    keys = [key for key, value in config.items() if isinstance(error, KeyError) and error.args == (value,)]
-    return f"it does not know the '{config[keys[0]]}' that config.json has for '{keys[0]}'" if keys else ""
+    if isinstance(error, KeyError):
+        for key, value in read(directory / CONFIG, dict[str, Any]).items():
+            if error.args == (value,):
+                return f"it does not know the '{value}' that {CONFIG} has for '{key}'"
+    return ""
 
 
 def first_line(error: BaseException) -> str:

@@ -51,6 +51,11 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
         parts = [f"{', '.join(self.fp32)} in FP32"] if self.fp32 else []
         return "; ".join([*parts, *self.fused])
 
+    def joined(self, other: Tuning) -> Tuning:
+        """Both changes in one."""
+        fp32, fused = dict.fromkeys((*self.fp32, *other.fp32)), dict.fromkeys((*self.fused, *other.fused))
+        return Tuning(fp32=tuple(fp32), fused=tuple(fused))
+
 
 class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a build gets: the checkpoint, a directory to fill, whether this processor's integer dot products take

@@ -9,7 +9,6 @@ A part is cut to what its state vouches for before anything is added, so it neve
 
 from __future__ import annotations
 
-import glob
 import os
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ import msgspec
 from ...core.errors import UserError
 from ...core.locks import held_file, holder
 from ...core.outside import read_json
-from ...core.store import sha256_of, write_json
+from ...core.store import remove_unfinished, sha256_of, write_json
 from .answers import Answered, Failure, Form, csv_header
 from .table import write_table
 from .texts import Item, Place
@@ -183,8 +182,7 @@ class FileOutput(Output):
         else:
             os.replace(self._part, self._out)
         self._state.unlink(missing_ok=True)
-        for left in self._state.parent.glob(f".{glob.escape(self._state.name)}.*"):
-            left.unlink(missing_ok=True)  # of a start that was killed while it wrote its state
+        remove_unfinished(self._state)
 
     def _left(self) -> State | None:
         """The state that an earlier start of the same work has left, if its part is there."""

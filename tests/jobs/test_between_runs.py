@@ -95,15 +95,15 @@ def test_the_interval_of_one_run_is_as_wide_as_the_machine_varies_from_run_to_ru
     settings = Measuring(samples=67, warmup=2, timeout_s=120)
     asked = {"workload": small_workload, "settings": settings, "repetitions": 2}
     first = bench(artifacts["onnx-int8"], **asked)  # type: ignore[arg-type]
-    assert first.between_runs == {}
+    assert first.deviations == {}
     chance = random.Random(1)
     for _ in range(ENOUGH + 1):
         remember(slower(math.exp(chance.gauss(0, 0.3))).measurements, "w", SETTINGS)
     report = bench(artifacts["onnx-int8"], **asked)  # type: ignore[arg-type]
-    assert 0.1 < report.between_runs["p50"] < 0.9
+    assert 0.1 < report.deviations["p50"] < 0.9
     lengths = report.workload.lengths
     narrow = measured_row("v", report.measurements, lengths).spread("p50")
-    wide = measured_row("v", report.measurements, lengths, between_runs=report.between_runs).spread("p50")
+    wide = measured_row("v", report.measurements, lengths, deviations=report.deviations).spread("p50")
     assert narrow is not None
     assert wide is not None
     assert narrow.low is not None
@@ -114,7 +114,7 @@ def test_the_interval_of_one_run_is_as_wide_as_the_machine_varies_from_run_to_ru
 
 def test_what_the_machine_had_shown_decides_who_is_on_the_front() -> None:
     figures = {"fp32": (361, 400, 8.0), "lean": (361, 400, 4.0)}
-    steady = msgspec.structs.replace(make(figures), between_runs=dict.fromkeys(METRICS, 0.0))
-    restless = msgspec.structs.replace(steady, between_runs=dict.fromkeys(METRICS, 0.3))
+    steady = msgspec.structs.replace(make(figures), deviations=dict.fromkeys(METRICS, 0.0))
+    restless = msgspec.structs.replace(steady, deviations=dict.fromkeys(METRICS, 0.3))
     found = [front(rows_of(results)) for results in (steady, restless)]
     assert found == [("lean",), ("fp32", "lean")]

@@ -19,7 +19,7 @@ from slimner.core.errors import ArtifactError
 from slimner.core.records import Measuring
 from slimner.jobs import comparing, tune, tuning
 from slimner.jobs.progress import Silent
-from slimner.jobs.tuning import _changes, _joined
+from slimner.jobs.tuning import _changes
 from slimner.reports import Policy
 from slimner.reports.tuning import Tuned
 from slimner.variants import VARIANTS, Artifact, open_predictor, resolve_checkpoint, verify
@@ -84,7 +84,7 @@ def test_what_is_tried_depends_on_what_is_missing() -> None:
     plain = [change for change, _ in _changes(layers, missing=False)]
     assert [change.fp32 for change in plain if change.fp32] == [("b",)]
     assert [change.fused for change in plain if change.fused] == [("SkipLayerNormFusion",), ("BiasGeluFusion",)]
-    assert _joined(Tuning(fp32=("a",)), Tuning(fp32=("b", "a"), fused=("x",))) == Tuning(fp32=("a", "b"), fused=("x",))
+    assert Tuning(fp32=("a",)).joined(Tuning(fp32=("b", "a"), fused=("x",))) == Tuning(fp32=("a", "b"), fused=("x",))
 
 
 def test_the_default_is_in_place_when_there_is_no_time_and_others_are_not_overwritten(
